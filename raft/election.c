@@ -1,0 +1,282 @@
+/* election.c - see election.h. */
+#include "raft/election.h"
+
+#include "raft/membership.h"
+#include "raft/read.h"
+#include "raft/replication.h"
+#include "raft/snapshot.h"
+
+static void reset_timer(struct raft *r)
+{
+	uint32_t base = r->options.election_ticks;
+
+	r->election_elapsed = 0;
+	/* Strictly above the lease of base ticks, else two nodes can refuse each other for ever. */
+	r->election_timeout = base + 1 + (uint32_t)prng_below(&r->prng, base);
+}
+
+static void forget_votes(struct raft *r)
+{
+	r->self_vote = VOTE_NONE;
+	r->self_vote_due = false;
+	for (size_t i = 0; i < r->peer_count; i++)
+		r->peers[i].vote = VOTE_NONE;
+}
+
+static void set_leader(struct raft *r, uint64_t leader)
+{
+	if (r->leader == leader)
+		return;
+	r->leader = leader;
+	r->leader_suspect = false;
+	/* Whoever was asked, or asked us, has to ask the next leader. */
+	reads_fail_all(r);
+}
+
+static void set_term(struct raft *r, uint64_t term, uint64_t vote)
+{
+	assert(term > r->hard.term || (term == r->hard.term && r->hard.vote == 0));
+	if (term > r->hard.term)
+		output_drop_promises(r);
+	r->hard = (struct raft_hard_state){ .term = term, .vote = vote };
+}
+
+/* What every change of role has in common (etcd/raft: reset). */
+static void leave_role(struct raft *r)
+{
+	if (r->role == RAFT_LEADER)
+		reads_fail_all(r);
+	forget_votes(r);
+	reset_timer(r);
+	r->heartbeat_elapsed = 0;
+	r->transfer_to = 0;
+	r->uncommitted_bytes = 0;
+	r->own_term_index = 0;
+}
+
+void election_become_follower(struct raft *r, uint64_t term, uint64_t leader)
+{
+	if (term > r->hard.term)
+		set_term(r, term, 0);
+	leave_role(r);
+	r->role = RAFT_FOLLOWER;
+	set_leader(r, leader);
+}
+
+static void become_leader(struct raft *r)
+{
+	struct raft_entry noop = { .index = r->tail.last_index + 1,
+				   .term = r->hard.term,
+				   .type = RAFT_ENTRY_NOOP };
+
+	assert(r->role == RAFT_CANDIDATE && r->hard_durable.term == r->hard.term);
+	assert(r->incoming.phase == SNAPSHOT_IDLE);
+	leave_role(r);
+	r->role = RAFT_LEADER;
+	set_leader(r, r->options.self);
+	for (size_t i = 0; i < r->peer_count; i++) {
+		struct progress *p = &r->peers[i];
+		struct inflight *ring = p->inflights.ring;
+
+		progress_init(p, p->id, r->tail.last_index + 1, r->options.max_inflight_messages,
+			      r->options.max_inflight_bytes);
+		p->inflights.ring = ring;
+		p->heard_tick = r->now_ticks;
+	}
+	/* An inherited configuration may not be applied yet; wait for all that was inherited. */
+	r->pending_conf = r->tail.last_index;
+	r->own_term_index = noop.index;
+	log_append(r, noop);
+	replication_broadcast(r);
+}
+
+static void ask_votes(struct raft *r, enum campaign kind)
+{
+	for (size_t i = 0; i < r->conf.count; i++) {
+		const struct raft_member *m = &r->conf.members[i];
+
+		if (m->id == r->options.self || !conf_member_votes(m))
+			continue;
+		raft_send(r, (struct raft_message){
+				     .type = kind == CAMPAIGN_PRE ? RAFT_MSG_PREVOTE : RAFT_MSG_VOTE,
+				     .to = m->id,
+				     .term = r->hard.term + (kind == CAMPAIGN_PRE),
+				     .log_index = r->tail.last_index,
+				     .log_term = tail_last_term(&r->tail),
+				     .campaign_transfer = kind == CAMPAIGN_TRANSFER });
+	}
+}
+
+/* A committed configuration that is not in force yet could make this campaign meaningless. */
+static bool conf_unapplied(const struct raft *r)
+{
+	if (r->handed < min_u64(r->commit, r->boot_last))
+		return true;
+	return r->conf_index_count > 0 && r->conf_indexes[0] <= r->commit;
+}
+
+static bool promotable(const struct raft *r)
+{
+	/* Whoever is fetching an image lacks something committed, so it could not win anyway. */
+	return membership_self_votes(r) && r->incoming.phase == SNAPSHOT_IDLE && !conf_unapplied(r);
+}
+
+void election_campaign(struct raft *r, enum campaign kind)
+{
+	if (r->role == RAFT_LEADER || !promotable(r))
+		return;
+	if (kind == CAMPAIGN_PRE && r->test.no_pre_vote)
+		kind = CAMPAIGN_VOTE;
+	leave_role(r);
+	if (kind == CAMPAIGN_PRE) {
+		r->role = RAFT_PRE_CANDIDATE;
+	} else {
+		r->role = RAFT_CANDIDATE;
+		set_term(r, r->hard.term + 1, r->options.self);
+	}
+	set_leader(r, 0);
+	r->self_vote_due = true;
+	ask_votes(r, kind);
+	election_count_self(r);
+}
+
+/* What the votes counted so far decide. */
+static void decide(struct raft *r)
+{
+	enum vote_result result = membership_tally(r);
+
+	if (result == VOTE_LOST)
+		election_become_follower(r, r->hard.term, 0);
+	else if (result == VOTE_WON && r->role == RAFT_PRE_CANDIDATE)
+		election_campaign(r, CAMPAIGN_VOTE);
+	else if (result == VOTE_WON && r->role == RAFT_CANDIDATE && !r->self_vote_due)
+		become_leader(r);
+}
+
+void election_count_self(struct raft *r)
+{
+	if (!r->self_vote_due || r->hard_durable.term != r->hard.term ||
+	    r->hard_durable.vote != r->hard.vote)
+		return;
+	r->self_vote_due = false;
+	r->self_vote = VOTE_GRANTED;
+	decide(r);
+}
+
+static bool heard_within_election(const struct raft *r, const struct progress *p)
+{
+	return r->now_ticks - p->heard_tick <= r->options.election_ticks;
+}
+
+static void leader_tick(struct raft *r)
+{
+	if (!r->test.no_check_quorum && !membership_quorum(r, heard_within_election)) {
+		election_become_follower(r, r->hard.term, 0);
+		return;
+	}
+	if (r->transfer_to != 0 && ++r->transfer_elapsed >= r->options.election_ticks)
+		r->transfer_to = 0;
+	if (++r->heartbeat_elapsed >= r->options.heartbeat_ticks) {
+		r->heartbeat_elapsed = 0;
+		replication_heartbeat(r);
+	}
+}
+
+void election_tick(struct raft *r)
+{
+	r->now_ticks++;
+	if (r->role == RAFT_LEADER) {
+		leader_tick(r);
+		return;
+	}
+	if (r->election_elapsed < UINT32_MAX)
+		r->election_elapsed++;
+	if (r->role == RAFT_FOLLOWER && r->leader == 0 && membership_sole_voter(r))
+		election_campaign(r, CAMPAIGN_PRE); /* nobody else to wait for */
+	else if (r->election_elapsed >= r->election_timeout)
+		election_campaign(r, CAMPAIGN_PRE);
+}
+
+void election_heard_leader(struct raft *r, uint64_t leader)
+{
+	if (r->role != RAFT_FOLLOWER || r->leader != leader)
+		election_become_follower(r, r->hard.term, leader);
+	if (r->leader_suspect || r->election_timeout <= r->options.election_ticks)
+		reset_timer(r);
+	r->leader_suspect = false;
+	r->election_elapsed = 0;
+}
+
+/* Campaign after min_ticks and a little chance, if the timer does not fire earlier anyway. */
+static void hurry(struct raft *r, uint32_t min_ticks)
+{
+	uint32_t spread = 2 * r->options.heartbeat_ticks;
+	uint32_t soon = min_ticks + 1 + (uint32_t)prng_below(&r->prng, spread);
+
+	if (r->election_elapsed + soon < r->election_timeout)
+		r->election_timeout = r->election_elapsed + soon;
+}
+
+void election_leader_unreachable(struct raft *r)
+{
+	r->leader_suspect = true;
+	hurry(r, 0);
+}
+
+bool election_in_lease(const struct raft *r)
+{
+	if (r->test.no_check_quorum)
+		return false;
+	if (r->role == RAFT_LEADER)
+		return true;
+	return r->leader != 0 && !r->leader_suspect &&
+	       r->election_elapsed < r->options.election_ticks;
+}
+
+void election_on_vote(struct raft *r, const struct raft_message *msg)
+{
+	bool pre = msg->type == RAFT_MSG_PREVOTE;
+	bool free_to_vote = r->hard.vote == msg->from || (r->hard.vote == 0 && r->leader == 0) ||
+			    (pre && msg->term > r->hard.term);
+	uint64_t last_term = tail_last_term(&r->tail);
+	bool up_to_date = msg->log_term > last_term ||
+			  (msg->log_term == last_term && msg->log_index >= r->tail.last_index);
+	struct raft_message answer = { .type = pre ? RAFT_MSG_PREVOTE_RESP : RAFT_MSG_VOTE_RESP,
+				       .to = msg->from,
+				       .reject = !free_to_vote || !up_to_date };
+
+	/* A granted pre-vote answers in the term that was asked for, which is not ours yet. */
+	answer.term = answer.reject ? r->hard.term : msg->term;
+	if (!answer.reject && !pre) {
+		assert(r->hard.vote == 0 || r->hard.vote == msg->from);
+		if (r->hard.vote == 0)
+			set_term(r, r->hard.term, msg->from);
+		r->election_elapsed = 0;
+	}
+	if (pre)
+		raft_send(r, answer);
+	else
+		raft_promise(r, answer);
+}
+
+void election_on_vote_resp(struct raft *r, const struct raft_message *msg)
+{
+	enum raft_role asked = msg->type == RAFT_MSG_PREVOTE_RESP ? RAFT_PRE_CANDIDATE : RAFT_CANDIDATE;
+	struct progress *p = raft_peer(r, msg->from);
+
+	if (r->role != asked || p == NULL)
+		return;
+	if (asked == RAFT_PRE_CANDIDATE && !msg->reject && msg->term != r->hard.term + 1)
+		return; /* granted for an earlier campaign */
+	if (p->vote == VOTE_NONE)
+		p->vote = msg->reject ? VOTE_REJECTED : VOTE_GRANTED;
+	/* Who won the pre-vote and is refused now met another candidate: do not wait out a split vote. */
+	if (asked == RAFT_CANDIDATE && msg->reject)
+		hurry(r, r->options.heartbeat_ticks);
+	decide(r);
+}
+
+void election_on_timeout_now(struct raft *r)
+{
+	election_campaign(r, CAMPAIGN_TRANSFER);
+}

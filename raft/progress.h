@@ -1,0 +1,69 @@
+/*
+ * progress.h - what a leader knows of one peer, and how fast it may send to it.
+ *
+ * PROBE      one append at a time, until the peer's log is known to match at next_index - 1
+ * REPLICATE  optimistic: next_index runs ahead of match_index, limited by the inflight window
+ * SNAPSHOT   the peer needs an image; no appends until it reports
+ *
+ * `paused` stops appends until the next answer: in PROBE after one probe, in REPLICATE while the
+ * window is full (a heartbeat's answer then allows one empty append as a probe for lost messages).
+ */
+#ifndef RAFT_PROGRESS_H
+#define RAFT_PROGRESS_H
+
+#include "raft/quorum.h"
+#include "raft/raft.h"
+
+struct inflight {
+	uint64_t index; /* last entry of one append message */
+	uint64_t bytes;
+};
+
+struct inflights {
+	struct inflight *ring; /* allocated at first use */
+	uint32_t start, count;
+	uint32_t max_messages;
+	uint64_t bytes, max_bytes; /* max_bytes 0: no limit */
+};
+
+struct progress {
+	uint64_t id;
+	enum raft_peer_state state;
+	uint64_t match, next;
+	uint64_t pending_snapshot; /* SNAPSHOT: index of the offered image */
+	uint64_t sent_commit;      /* highest commit index sent to the peer */
+	bool paused;
+	struct inflights inflights;
+	uint64_t heard_tick;    /* last message of this term */
+	uint64_t snapshot_tick; /* last offer, or news that the peer is pulling */
+	uint64_t acked_round;   /* highest read round confirmed */
+	enum vote vote;         /* in the running (pre-)election */
+};
+
+void inflights_add(struct inflights *f, uint64_t index, uint64_t bytes);
+void inflights_free_le(struct inflights *f, uint64_t index); /* frees all up to index */
+bool inflights_full(const struct inflights *f);
+void inflights_reset(struct inflights *f);
+
+void progress_init(struct progress *p, uint64_t id, uint64_t next, uint32_t max_messages,
+		   uint64_t max_bytes);
+void progress_release(struct progress *p);
+
+void progress_become_probe(struct progress *p);
+void progress_become_replicate(struct progress *p);
+void progress_become_snapshot(struct progress *p, uint64_t index);
+
+bool progress_paused(const struct progress *p);
+/* Accounts an append just sent with `count` entries after next - 1. */
+void progress_sent_entries(struct progress *p, size_t count, uint64_t bytes);
+/* The peer holds everything up to index; false if that is no news. */
+bool progress_update(struct progress *p, uint64_t index);
+/*
+ * The peer refused an append whose prev was `rejected`; its log may match at or below hint. False
+ * if the answer is an old one, else next has moved back and an append is due.
+ */
+bool progress_decrease(struct progress *p, uint64_t rejected, uint64_t hint);
+/* Would telling the peer this commit index let it advance? */
+bool progress_can_bump_commit(const struct progress *p, uint64_t commit);
+
+#endif

@@ -1,0 +1,260 @@
+/* snapshot.c - see snapshot.h. */
+#include "raft/snapshot.h"
+
+#include "raft/membership.h"
+#include "raft/replication.h"
+
+/* A peer that fetches or is nearly caught up may hold back the cut up to this many tails. */
+#define SNAPSHOT_HOLD_TAILS 4
+
+bool snapshot_meta_equal(const struct raft_snapshot_meta *a, const struct raft_snapshot_meta *b)
+{
+	return a->index == b->index && a->term == b->term && a->size_bytes == b->size_bytes &&
+	       memcmp(a->root, b->root, sizeof(a->root)) == 0;
+}
+
+/* ---- leader ------------------------------------------------------------------------------- */
+
+static bool recently_active(const struct raft *r, const struct progress *p)
+{
+	return r->now_ticks - p->heard_tick <= r->options.election_ticks;
+}
+
+static void send_offer(struct raft *r, struct progress *p)
+{
+	p->snapshot_tick = r->now_ticks;
+	raft_send(r, (struct raft_message){ .type = RAFT_MSG_SNAPSHOT,
+					    .to = p->id,
+					    .snapshot = mem_dup(&r->snapshot, sizeof(r->snapshot)) });
+}
+
+bool snapshot_offer_to(struct raft *r, struct progress *p)
+{
+	if (r->snapshot.index < r->tail.base_index || r->snapshot.index == 0 ||
+	    !recently_active(r, p))
+		return false;
+	progress_become_snapshot(p, r->snapshot.index);
+	send_offer(r, p);
+	return true;
+}
+
+void snapshot_offer_again(struct raft *r, struct progress *p)
+{
+	if (r->now_ticks - p->snapshot_tick <= r->options.election_ticks)
+		return;
+	progress_become_snapshot(p, r->snapshot.index);
+	send_offer(r, p);
+}
+
+void snapshot_on_resp(struct raft *r, const struct raft_message *msg)
+{
+	struct progress *p = raft_peer(r, msg->from);
+
+	if (r->role != RAFT_LEADER || p == NULL || p->state != RAFT_SNAPSHOT || !msg->reject)
+		return;
+	/* An answer to an older offer says nothing about this one. */
+	if (msg->log_index != p->pending_snapshot)
+		return;
+	p->pending_snapshot = 0;
+	progress_become_probe(p);
+	p->paused = true; /* wait for its next heartbeat answer before trying again */
+}
+
+void snapshot_on_progress(struct raft *r, uint64_t peer)
+{
+	struct progress *p = raft_peer(r, peer);
+
+	if (r->role == RAFT_LEADER && p != NULL && p->state == RAFT_SNAPSHOT)
+		p->snapshot_tick = r->now_ticks;
+}
+
+void snapshot_on_created(struct raft *r, const struct raft_snapshot_meta *meta)
+{
+	if (meta->index <= r->snapshot.index || meta->index > r->applied)
+		return;
+	r->snapshot = *meta;
+	/* Someone may have been waiting for an image to exist. */
+	for (size_t i = 0; r->role == RAFT_LEADER && i < r->peer_count; i++) {
+		if (r->peers[i].next - 1 < r->tail.base_index)
+			replication_append_to(r, &r->peers[i], true);
+	}
+}
+
+uint64_t snapshot_cut_limit(const struct raft *r)
+{
+	uint64_t keep = r->options.keep_tail_bytes;
+	uint64_t limit = min_u64(r->snapshot.index, r->durable);
+	uint64_t held;
+
+	if (limit <= r->tail.base_index)
+		return 0;
+	limit = min_u64(limit, tail_cut_keeping(&r->tail, keep));
+	if (limit <= r->tail.base_index || r->role != RAFT_LEADER)
+		return limit;
+	held = limit;
+	for (size_t i = 0; i < r->peer_count; i++) {
+		const struct progress *p = &r->peers[i];
+
+		if (!recently_active(r, p))
+			continue;
+		if (p->state == RAFT_SNAPSHOT)
+			held = min_u64(held, p->pending_snapshot);
+		else if (p->state == RAFT_REPLICATE)
+			held = min_u64(held, p->match);
+	}
+	/* Beyond some tails the disk matters more: the peer takes an image instead. */
+	if (held < limit)
+		held = max_u64(held, min_u64(limit, tail_cut_keeping(&r->tail,
+								     SNAPSHOT_HOLD_TAILS * keep)));
+	return held;
+}
+
+/* ---- receiver ----------------------------------------------------------------------------- */
+
+bool snapshot_busy(const struct raft *r)
+{
+	return r->incoming.phase == SNAPSHOT_WAITING || r->incoming.phase == SNAPSHOT_INSTALLING;
+}
+
+static void set_action(struct raft *r, enum raft_snapshot_action action)
+{
+	r->action = action;
+	r->action_from = r->incoming.from;
+	r->action_meta = r->incoming.meta;
+}
+
+static void acknowledge(struct raft *r, uint64_t match)
+{
+	if (r->leader != 0 && r->leader != r->options.self)
+		raft_promise(r, (struct raft_message){ .type = RAFT_MSG_APPEND_RESP,
+						       .to = r->leader,
+						       .log_index = match });
+}
+
+/* No news: committed already, or the log holds the image's last entry, which commits it. */
+static bool no_news(struct raft *r, const struct raft_snapshot_meta *meta)
+{
+	if (meta->index > r->commit && tail_matches(&r->tail, meta->index, meta->term))
+		replication_commit_to(r, meta->index);
+	return meta->index <= r->commit;
+}
+
+void snapshot_recheck(struct raft *r)
+{
+	if (r->incoming.phase != SNAPSHOT_FETCHING && r->incoming.phase != SNAPSHOT_WAITING)
+		return;
+	if (!no_news(r, &r->incoming.meta))
+		return;
+	set_action(r, RAFT_SNAPSHOT_ABORT);
+	r->incoming.phase = SNAPSHOT_IDLE;
+	acknowledge(r, r->commit);
+}
+
+void snapshot_on_offer(struct raft *r, const struct raft_message *msg)
+{
+	const struct raft_snapshot_meta *meta = msg->snapshot;
+
+	if (snapshot_busy(r))
+		return;
+	if (no_news(r, meta)) {
+		acknowledge(r, r->commit);
+		snapshot_recheck(r);
+		return;
+	}
+	/* One fetch at a time; the leader repeats the offer and a new leader takes over as source. */
+	if (r->incoming.phase == SNAPSHOT_FETCHING && r->incoming.from == msg->from)
+		return;
+	r->incoming = (struct incoming_snapshot){ .phase = SNAPSHOT_FETCHING,
+						  .from = msg->from,
+						  .meta = *meta };
+	set_action(r, RAFT_SNAPSHOT_FETCH);
+}
+
+static void report_failure(struct raft *r)
+{
+	if (r->leader != 0 && r->leader != r->options.self)
+		raft_send(r, (struct raft_message){ .type = RAFT_MSG_SNAPSHOT_RESP,
+						    .to = r->leader,
+						    .reject = true,
+						    .log_index = r->incoming.meta.index });
+	r->incoming.phase = SNAPSHOT_IDLE;
+}
+
+void snapshot_on_failed(struct raft *r, const struct raft_snapshot_meta *meta)
+{
+	/* A fetch that another one replaced may still report. */
+	if (r->incoming.phase == SNAPSHOT_FETCHING &&
+	    (meta == NULL || snapshot_meta_equal(meta, &r->incoming.meta)))
+		report_failure(r);
+}
+
+void snapshot_on_received(struct raft *r, const struct raft_snapshot_meta *meta)
+{
+	if (r->incoming.phase != SNAPSHOT_FETCHING || !snapshot_meta_equal(meta, &r->incoming.meta))
+		return;
+	/* The source's word for the configuration is sealed in the image; trust what was verified. */
+	r->incoming.meta.conf = meta->conf;
+	r->incoming.phase = SNAPSHOT_WAITING;
+	snapshot_recheck(r);
+}
+
+void snapshot_try_install(struct raft *r)
+{
+	if (r->incoming.phase != SNAPSHOT_WAITING || r->handed != r->applied)
+		return;
+	if (r->hard_in_flight || r->hard_durable.term != r->hard.term ||
+	    r->hard_durable.vote != r->hard.vote || r->log_in_flight ||
+	    r->synced_index != r->tail.last_index)
+		return;
+	r->incoming.phase = SNAPSHOT_INSTALLING;
+	set_action(r, RAFT_SNAPSHOT_INSTALL);
+}
+
+static void forget_confs(struct raft *r, uint64_t upto)
+{
+	size_t gone = 0;
+
+	while (gone < r->conf_index_count && r->conf_indexes[gone] <= upto)
+		gone++;
+	r->conf_index_count -= gone;
+	if (gone > 0)
+		memmove(r->conf_indexes, r->conf_indexes + gone,
+			r->conf_index_count * sizeof(r->conf_indexes[0]));
+}
+
+static void install(struct raft *r)
+{
+	const struct raft_snapshot_meta *meta = &r->incoming.meta;
+
+	if (tail_matches(&r->tail, meta->index, meta->term)) {
+		tail_cut(&r->tail, meta->index);
+		forget_confs(r, meta->index);
+	} else {
+		tail_reset(&r->tail, meta->index, meta->term);
+		r->conf_index_count = 0;
+		r->boot_last = min_u64(r->boot_last, meta->index);
+	}
+	r->synced_index = r->tail.last_index;
+	r->persist_next = r->tail.last_index + 1;
+	r->commit = max_u64(r->commit, meta->index);
+	r->handed = r->applied = meta->index;
+	r->durable = r->durable_reported = meta->index;
+	r->snapshot = *meta;
+	membership_set(r, &meta->conf);
+	r->conf_changed = true;
+}
+
+void snapshot_on_installed(struct raft *r, const struct raft_snapshot_meta *meta, int result)
+{
+	if (r->incoming.phase != SNAPSHOT_INSTALLING ||
+	    !snapshot_meta_equal(meta, &r->incoming.meta))
+		return;
+	if (result != 0 && result != -ESTALE) {
+		report_failure(r);
+		return;
+	}
+	r->incoming.phase = SNAPSHOT_IDLE;
+	if (result == 0)
+		install(r);
+	acknowledge(r, r->commit);
+}
