@@ -1,0 +1,76 @@
+/*
+ * fuzz_frame.c - arbitrary bytes into the receive buffer in uneven pieces, and into the decoders of
+ * HELLO, REFUSED and addresses: refused, or what encodes to the same bytes.
+ */
+#include "net/frame.h"
+#include "net/rx.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_stream(const uint8_t *data, size_t size)
+{
+	struct net_rx rx = NET_RX_INIT;
+	size_t used = 0;
+	int ret = 0;
+
+	while (ret >= 0 && used < size) {
+		struct net_frame_header h;
+		const uint8_t *payload;
+		size_t room;
+		uint8_t *to = net_rx_room(&rx, &room);
+		size_t n = min_u64(min_u64(room, size - used), 1 + data[used] % 97);
+
+		memcpy(to, data + used, n);
+		net_rx_filled(&rx, n);
+		used += n;
+		while ((ret = net_rx_next(&rx, NET_FRAME_PAYLOAD_MAX, &h, &payload, NULL)) > 0) {
+			uint8_t again[NET_FRAME_HEADER_SIZE];
+
+			net_frame_seal(again, h.type, h.cluster, h.group, payload, h.payload_len, NULL, 0);
+			assert(memcmp(again, payload - NET_FRAME_HEADER_SIZE, sizeof(again)) == 0);
+		}
+	}
+	net_rx_release(&rx);
+}
+
+/* The fuzzer does not find checksums: its bytes, cut by its first one, as frames that are right. */
+static void check_sealed(const uint8_t *data, size_t size)
+{
+	static const uint8_t cluster[16] = { 1 };
+	struct buf stream = BUF_INIT;
+	size_t step = size ? 1 + data[0] : 1;
+
+	for (size_t at = 0; at < size; at += step) {
+		size_t n = min_u64(step, size - at);
+		uint8_t header[NET_FRAME_HEADER_SIZE];
+
+		net_frame_seal(header, data[at], cluster, 0, data + at, n / 2, data + at + n / 2, n - n / 2);
+		buf_put(&stream, header, sizeof(header));
+		buf_put(&stream, data + at, n);
+	}
+	check_stream(stream.data, stream.len);
+	buf_release(&stream);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct buf again = BUF_INIT;
+	struct net_hello hello;
+	struct err why;
+	char text[512];
+
+	check_stream(data, size);
+	check_sealed(data, size);
+	if (net_hello_decode(&hello, data, size) == 0) {
+		net_hello_encode(&hello, &again);
+		assert(again.len == size && memcmp(again.data, data, size) == 0);
+		buf_release(&again);
+	}
+	assert(net_refused_decode(&why, data, size) < 0 && why.code < 0);
+	if (size < sizeof(text)) {
+		memcpy(text, data, size);
+		text[size] = '\0';
+		(void)net_address_check(text, NULL);
+	}
+	return 0;
+}
