@@ -1,0 +1,43 @@
+/*
+ * fs_fuse.h - the FUSE front end: libfuse3's low-level API on one side, a client session on the other.
+ *
+ * Stage 1 of the coherence recipes (FUSE reference, section 3): entry, attribute and negative timeouts
+ * are 0, every walk asks; pages stay cached only while the data version is unchanged.
+ */
+#ifndef FS_FS_FUSE_H
+#define FS_FS_FUSE_H
+
+#include <signal.h>
+
+#include "base/base.h"
+#include "base/err.h"
+#include "fs/fs_session.h"
+
+struct fs_fuse_options {
+	const char *mountpoint;
+	const char *source;  /* shown by findmnt; fsname */
+	bool read_only;      /* EROFS */
+	bool allow_other;
+	bool nodev, nosuid, noexec; /* root's mounts have none of them unless asked */
+	const char *atime;   /* "noatime" (default), others are refused by the helper */
+	uint32_t max_threads; /* 0: 16 */
+	bool debug;
+	double attr_timeout, entry_timeout, negative_timeout; /* upper bounds; 0 */
+};
+
+struct fs_fuse;
+
+/* Mounts: /dev/fuse, mount(2), INIT corrected (section 0, facts 1 to 4). The session is set by
+ * fs_fuse_attach() before fs_fuse_run(). Errors in four parts; -EBUSY: already mounted there. */
+int fs_fuse_mount(const struct fs_fuse_options *options, struct fs_fuse **fuse, struct err *err);
+void fs_fuse_attach(struct fs_fuse *fuse, struct fs_session *session);
+/* Serves until unmounted or fs_fuse_stop(); started is called once INIT was answered (any thread). */
+int fs_fuse_run(struct fs_fuse *fuse, void (*started)(void *ctx), void *ctx);
+void fs_fuse_stop(struct fs_fuse *fuse); /* async-signal-safe */
+void fs_fuse_free(struct fs_fuse *fuse); /* unmounts if still mounted; accepts NULL */
+
+/* For fs_session_options: which of these inodes has this mount open (counted from the OPEN request)? */
+size_t fs_fuse_held(void *fuse, uint64_t *inos, size_t count);
+bool fs_fuse_killed(void *fuse, uint32_t pid); /* /proc/PID/status: SigPnd, ShdPnd */
+
+#endif

@@ -1,0 +1,75 @@
+/*
+ * fs_session.h - the client session: numbers operations, remembers them until they are answered,
+ * sends again after a break, and gives up by the rules of architecture section 7.
+ *
+ * Only the session ever sends an operation twice. It gets its channel as a table of functions: a net
+ * client, an in-process queue of an embedded node, or a test's.
+ */
+#ifndef FS_FS_SESSION_H
+#define FS_FS_SESSION_H
+
+#include "base/base.h"
+#include "base/err.h"
+#include "fs/fs.h"
+#include "fs/fs_wire.h"
+
+struct fs_channel_ops {
+	/* Sends one encoded fs_msg as head followed by tail (either may be empty). Any thread; may block
+	 * for as long as the channel is alive. -ENOTCONN: not sent; the session sends again when told
+	 * that the channel is up. */
+	int (*send)(void *channel, const void *head, size_t head_len, const void *tail, size_t tail_len);
+	/* This node makes no progress: drop it and connect to another one. May do nothing. Any thread. */
+	void (*move)(void *channel);
+};
+
+struct fs_session_options {
+	uint8_t uuid[KV_UUID_SIZE]; /* fresh random for every session */
+	bool holder;        /* a mount */
+	bool hard;          /* wait for ever; else fail with -ETIMEDOUT */
+	uint32_t timeo_ms;  /* soft: after this long without an answer */
+	uint32_t move_ms;   /* ask for another node after this long without progress; 0: never */
+	/* Fills inos (count of them) down to those held open; returns how many are left. Thread: the
+	 * channel's; must not block on requests. NULL: holds nothing. */
+	size_t (*held)(void *ctx, uint64_t *inos, size_t count);
+	/* Is SIGKILL pending for the process (or thread) that made the request? NULL: no. */
+	bool (*killed)(void *ctx, uint32_t pid);
+	void *ctx;
+};
+
+struct fs_session;
+
+/* status 0 or a negative errno. reply is borrowed for the call and NULL unless status is 0. Called
+ * exactly once per submitted request, from the channel's or the timer's thread, holding no lock. */
+typedef void (*fs_reply_fn)(void *ctx, int status, const struct fs_reply *reply);
+
+/* Starts the timer thread. The channel may be not yet connected. */
+struct fs_session *fs_session_new(const struct fs_session_options *options,
+				  const struct fs_channel_ops *ops, void *channel);
+/* Answers all that is open with -ECONNABORTED, says BYE, stops the thread. The channel must deliver
+ * nothing any more. */
+void fs_session_free(struct fs_session *s);
+
+/* Encodes, numbers (unless a read), sends. 0: fn will be called; or has been. Never fails for want of
+ * a connection: it waits. *ticket for fs_session_interrupt(); may be NULL. Any thread. */
+int fs_session_submit(struct fs_session *s, const struct fs_request *rq, uint32_t pid, fs_reply_fn fn,
+		      void *ctx, uint64_t *ticket);
+/* submit and wait; *reply and what it points to live in *hold, which the caller releases. */
+int fs_session_call(struct fs_session *s, const struct fs_request *rq, struct fs_reply *reply,
+		    struct buf *hold);
+/* The caller got a signal. Never sent: answered -EINTR now. Sent: answered -EINTR only when killed()
+ * says so, else goes on waiting (asked again by the timer). Unknown tickets are ignored. Any thread. */
+void fs_session_interrupt(struct fs_session *s, uint64_t ticket);
+
+/* From the channel; one thread at a time. */
+void fs_session_on_up(struct fs_session *s);   /* connected: everything unanswered is sent, RETRY if sent before */
+void fs_session_on_down(struct fs_session *s);
+void fs_session_on_message(struct fs_session *s, const void *data, size_t len);
+
+struct fs_session_stats {
+	uint64_t submitted, answered, resent, timed_out, open;
+	uint64_t longest_wait_ms; /* of any answered request */
+	bool connected, has_leader;
+};
+void fs_session_stats(struct fs_session *s, struct fs_session_stats *stats);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * fs_wire.h - messages between a client (mount or tool) and the node that serves it, and between
+ * nodes that pass requests on. They travel as payload of net frames or over an in-process queue.
+ *
+ * Nodes speak first too: FS_MSG_QUERY asks which inodes a client holds open.
+ */
+#ifndef FS_FS_WIRE_H
+#define FS_FS_WIRE_H
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "store/store_kv.h"
+
+enum fs_msg_type {
+	FS_MSG_REQUEST = 1, /* client -> node; node -> leader when forwarded */
+	FS_MSG_REPLY,       /* back the same way */
+	FS_MSG_RESEND,      /* node -> client: what you sent may be lost (new leader, no leader, snapshot):
+			     * send all that is unanswered again, marked RETRY */
+	FS_MSG_QUERY,       /* node -> client: which of these inodes do you hold open? */
+	FS_MSG_ANSWER,      /* client -> node */
+	FS_MSG_BYE,         /* client -> node: the session's user is gone; holds nothing any more */
+	FS_MSG_ALIVE,       /* client -> node, about once a second: keeps the session; never an entry */
+	FS_MSG_STATE,       /* node -> client: has_leader, for messages about waiting */
+};
+
+enum fs_msg_flags {
+	FS_MSG_RETRY = 1,  /* REQUEST: may have been sent before */
+	FS_MSG_BEGIN = 2,  /* REQUEST: the client knows no session id yet; an unknown uuid begins one */
+	FS_MSG_HOLDER = 4, /* REQUEST, ALIVE: this client can hold files open (a mount, not a tool) */
+};
+
+struct fs_msg {
+	uint8_t type; /* enum fs_msg_type */
+	uint8_t flags;
+	uint8_t uuid[KV_UUID_SIZE]; /* the client's */
+	uint64_t tag;    /* REQUEST, REPLY: the client's own; QUERY, ANSWER: the query's number */
+	uint64_t seq;    /* REQUEST, REPLY: 0 for reads */
+	uint64_t low;    /* REQUEST: lowest number not answered yet */
+	uint64_t session_id; /* REQUEST: 0 with BEGIN; REPLY: learnt; ANSWER */
+	int32_t status;  /* REPLY: 0 or a negative errno */
+	bool has_leader; /* STATE */
+	const uint8_t *body; /* REQUEST: fs_request; REPLY: fs_reply; QUERY: le64 inos; ANSWER: le64 inos held */
+	size_t body_len;     /* borrowed */
+};
+
+/* Layout table in wire.c. */
+void fs_msg_encode(const struct fs_msg *m, struct buf *out);
+int fs_msg_decode(struct fs_msg *m, const void *data, size_t len); /* 0 or -EPROTO; borrows */
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * front.h - what the files of the FUSE front end share: the mount, one kernel request, the replies.
+ *
+ * A kernel request becomes a `struct op`. Its handler copies what it needs, hands a request to the
+ * session and returns; the session's answer arrives on another thread and ends in exactly one FUSE
+ * reply. Where the answer shows that cached pages are stale, a notifier thread drops them first.
+ */
+#ifndef FS_FUSE_FRONT_H
+#define FS_FUSE_FRONT_H
+
+#include <fuse3/fuse_lowlevel.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#include "base/base.h"
+#include "base/list.h"
+#include "fs/fs.h"
+#include "fs/fs_fuse.h"
+#include "fs/fuse/init.h"
+#include "fs/fuse/kinode.h"
+#include "fs/fuse/mount.h"
+#include "fs/fuse/notify.h"
+
+#define FRONT_BLOCK_SIZE 4096u /* statfs */
+#define FRONT_IO_SIZE 131072u  /* st_blksize: what stdio and cp use at once */
+
+struct fs_fuse {
+	struct fs_fuse_options options; /* strings are ours */
+	struct fuse_session *se;
+	struct fs_session *session; /* borrowed; set by attach, before run */
+	struct mount_point mount;
+	struct init_patch init;
+	struct kinode_table inodes;
+	struct notifier notifier;
+	atomic_uint creates; /* CREATE requests under way: inode not known yet */
+	sem_t stop;          /* fs_fuse_stop(), and the end of run */
+	atomic_bool ended;   /* the loop returned */
+	atomic_bool drained; /* nobody waits for requests that were never read */
+	pthread_t runner;    /* of the loop, to be interrupted */
+};
+
+struct op;
+/* The session's answer: status 0 with reply, or a negative errno. Ends in a reply. */
+typedef void (*op_done_fn)(struct op *op, int status, const struct fs_reply *reply);
+
+struct op {
+	struct fs_fuse *fuse;
+	fuse_req_t req;
+	op_done_fn done;
+	void (*finish)(struct op *op); /* replies from attr, after stale pages are gone */
+	struct notice notice;
+	atomic_uint refs;        /* the handler, the session's callback, the notifier */
+	_Atomic uint64_t ticket; /* of the session; 0: not submitted yet */
+	atomic_bool interrupted;
+	uint64_t ino; /* of an inode whose open count this op raised, or of a write */
+	uint64_t offset;
+	size_t size;    /* room in the caller's buffer */
+	uint32_t flags; /* open(2)'s */
+	bool keep_cache;
+	bool is_writepage; /* pages of a mapping: no caller, so nothing may be refused or cleared */
+	struct fs_attr attr;
+};
+
+/* Borrows nothing. The handler must end with op_submit() or op_fail(), which take its reference. */
+struct op *op_new(fuse_req_t req, op_done_fn done);
+/* Fills in the caller and submits; answers by itself when it cannot. rq is borrowed. */
+void op_submit(struct op *op, struct fs_request *rq);
+/* Drops stale pages by the notifier when op->attr tells so, then calls finish(op). */
+void op_finish_coherent(struct op *op, void (*finish)(struct op *op));
+
+/* Replies; each frees op->req. The errno is mapped so that none of ours escapes. */
+void op_reply_error(struct op *op, int status);
+void op_reply_attr(struct op *op);  /* from op->attr */
+void op_reply_entry(struct op *op); /* from op->attr; counts one lookup */
+/* done functions shared by subjects */
+void op_done_status(struct op *op, int status, const struct fs_reply *reply);
+void op_done_entry(struct op *op, int status, const struct fs_reply *reply);
+
+void op_fill_stat(const struct fs_attr *attr, struct stat *st);
+void op_fill_entry(const struct fs_fuse *fuse, const struct fs_attr *attr,
+		   struct fuse_entry_param *e);
+
+/* Handlers, by file. */
+void ops_lookup_fill(struct fuse_lowlevel_ops *ops); /* lookup forget forget_multi */
+void ops_attr_fill(struct fuse_lowlevel_ops *ops);   /* getattr setattr statfs */
+void ops_dir_fill(struct fuse_lowlevel_ops *ops);    /* *dir */
+void ops_file_fill(struct fuse_lowlevel_ops *ops);   /* open create read write flush fsync ioctl */
+void ops_link_fill(struct fuse_lowlevel_ops *ops);   /* *link rename mknod */
+void ops_xattr_fill(struct fuse_lowlevel_ops *ops);
+
+#endif

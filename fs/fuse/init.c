@@ -1,0 +1,66 @@
+/* init.c - see init.h. INIT is the first request and comes alone: one thread at a time is here. */
+#include "fs/fuse/init.h"
+
+#include <linux/fuse.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "fs/fuse/front.h"
+
+#define INIT_ADD_FLAGS (FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2)
+
+/* May be cancelled by libfuse while it waits in read(): nothing is held there. */
+static ssize_t custom_read(int fd, void *buf, size_t buf_len, void *userdata)
+{
+	struct init_patch *p = &((struct fs_fuse *)userdata)->init;
+	ssize_t n = read(fd, buf, buf_len);
+	const struct fuse_in_header *in = buf;
+
+	if (!atomic_load_explicit(&p->done, memory_order_relaxed) &&
+	    n >= (ssize_t)(sizeof(*in) + sizeof(struct fuse_init_in)) && in->opcode == FUSE_INIT) {
+		const struct fuse_init_in *init = (const void *)(in + 1);
+
+		p->unique = in->unique;
+		p->offered = init->flags;
+	}
+	return n;
+}
+
+static void init_answered(struct fs_fuse *fuse)
+{
+	atomic_store(&fuse->init.done, true);
+	mount_raise_readahead(&fuse->mount);
+	if (fuse->init.started)
+		fuse->init.started(fuse->init.ctx);
+}
+
+static ssize_t custom_writev(int fd, struct iovec *iov, int count, void *userdata)
+{
+	struct fs_fuse *fuse = userdata;
+	struct init_patch *p = &fuse->init;
+	const struct fuse_out_header *out = iov[0].iov_base;
+	struct fuse_init_out init;
+
+	if (atomic_load_explicit(&p->done, memory_order_relaxed) || p->unique == 0 ||
+	    out->unique != p->unique || out->error != 0 || count != 2 ||
+	    iov[1].iov_len > sizeof(init))
+		return writev(fd, iov, count);
+	memset(&init, 0, sizeof(init));
+	memcpy(&init, iov[1].iov_base, iov[1].iov_len);
+	init.flags |= INIT_ADD_FLAGS & p->offered;
+	p->answered = init.flags;
+	struct iovec patched[2] = { iov[0], { .iov_base = &init, .iov_len = iov[1].iov_len } };
+	ssize_t n = writev(fd, patched, 2);
+
+	if (n >= 0)
+		init_answered(fuse);
+	return n;
+}
+
+int init_use_custom_io(struct fuse_session *se, int fd)
+{
+	static const struct fuse_custom_io io = { .read = custom_read, .writev = custom_writev };
+
+	return fuse_session_custom_io(se, &io, fd);
+}

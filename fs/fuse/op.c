@@ -1,0 +1,203 @@
+/*
+ * op.c - one kernel request: submitted once, answered once.
+ *
+ * Interrupts: libfuse calls interrupted() with the request's lock held, possibly before the session
+ * knows the request. So it only leaves a mark or tells the session, whose timer decides; and before
+ * a reply frees the request, fuse_req_interrupt_func(NULL) waits until no such call is running,
+ * which makes the op safe to free.
+ */
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "fs/fuse/front.h"
+
+struct op *op_new(fuse_req_t req, op_done_fn done)
+{
+	struct op *op = mem_calloc(1, sizeof(*op));
+
+	op->fuse = fuse_req_userdata(req);
+	op->req = req;
+	op->done = done;
+	atomic_init(&op->refs, 1);
+	return op;
+}
+
+static void op_unref(struct op *op)
+{
+	if (atomic_fetch_sub(&op->refs, 1) == 1)
+		free(op);
+}
+
+static void interrupted(fuse_req_t req, void *data)
+{
+	struct op *op = data;
+
+	(void)req;
+	atomic_store(&op->interrupted, true);
+	uint64_t ticket = atomic_load(&op->ticket);
+
+	if (ticket != 0)
+		fs_session_interrupt(op->fuse->session, ticket);
+}
+
+static void answered(void *ctx, int status, const struct fs_reply *reply)
+{
+	struct op *op = ctx;
+
+	fuse_req_interrupt_func(op->req, NULL, NULL);
+	op->done(op, status, reply);
+	op_unref(op);
+}
+
+static int name_check(const char *name, size_t len)
+{
+	return name && len > FS_NAME_MAX ? -ENAMETOOLONG : 0;
+}
+
+void op_submit(struct op *op, struct fs_request *rq)
+{
+	const struct fuse_ctx *caller = fuse_req_ctx(op->req);
+	uint32_t pid = (uint32_t)caller->pid;
+	uint64_t ticket = 0;
+	int ret = name_check(rq->name, rq->name_len);
+
+	rq->uid = op->is_writepage ? 0 : caller->uid;
+	rq->gid = op->is_writepage ? 0 : caller->gid;
+	if (ret == 0)
+		ret = name_check(rq->name2, rq->name2_len);
+	if (ret == 0 && op->fuse->options.read_only && !fs_op_is_read(rq->op))
+		ret = -EROFS;
+	if (ret == 0) {
+		atomic_fetch_add(&op->refs, 1); /* the callback's */
+		fuse_req_interrupt_func(op->req, interrupted, op);
+		ret = fs_session_submit(op->fuse->session, rq, pid, answered, op, &ticket);
+		if (ret < 0) {
+			fuse_req_interrupt_func(op->req, NULL, NULL);
+			op_unref(op);
+		}
+	}
+	if (ret < 0) {
+		op->done(op, ret, NULL);
+	} else {
+		/* The request may be answered and gone by now; the op is still ours, a ticket may
+		 * be old. */
+		atomic_store(&op->ticket, ticket);
+		if (atomic_load(&op->interrupted))
+			fs_session_interrupt(op->fuse->session, ticket);
+	}
+	op_unref(op);
+}
+
+static void pages_dropped(struct notice *n)
+{
+	struct op *op = CONTAINER_OF(n, struct op, notice);
+
+	kinode_dropped(&op->fuse->inodes, &op->attr);
+	op->finish(op);
+	op_unref(op);
+}
+
+void op_finish_coherent(struct op *op, void (*finish)(struct op *op))
+{
+	if (!S_ISREG(op->attr.mode) || !kinode_observe(&op->fuse->inodes, &op->attr)) {
+		finish(op);
+		return;
+	}
+	op->finish = finish;
+	op->notice.ino = op->attr.ino;
+	op->notice.done = pages_dropped;
+	atomic_fetch_add(&op->refs, 1);
+	notifier_push(&op->fuse->notifier, &op->notice);
+}
+
+/* ---- replies ---- */
+
+void op_reply_error(struct op *op, int status)
+{
+	assert(status < 0);
+	/* Where nodes are is none of the application's business. */
+	if (status == -ENOTCONN || status <= -1000)
+		status = -EIO;
+	fuse_reply_err(op->req, -status);
+}
+
+void op_fill_stat(const struct fs_attr *a, struct stat *st)
+{
+	const int64_t second = 1000000000;
+	struct timespec *times[] = { &st->st_atim, &st->st_mtim, &st->st_ctim };
+	const int64_t ns[] = { a->atime_ns, a->mtime_ns, a->ctime_ns };
+
+	*st = (struct stat){
+		.st_ino = a->ino,
+		.st_mode = a->mode,
+		.st_nlink = a->nlink,
+		.st_uid = a->uid,
+		.st_gid = a->gid,
+		.st_rdev = a->rdev,
+		.st_size = (off_t)a->size,
+		.st_blksize = FRONT_IO_SIZE,
+		.st_blocks = (blkcnt_t)a->blocks,
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
+		int64_t rest = ns[i] % second;
+
+		/* Before 1970 the seconds round down, so that nanoseconds stay positive. */
+		times[i]->tv_sec = ns[i] / second - (rest < 0);
+		times[i]->tv_nsec = rest < 0 ? rest + second : rest;
+	}
+}
+
+void op_fill_entry(const struct fs_fuse *fuse, const struct fs_attr *attr,
+		   struct fuse_entry_param *e)
+{
+	*e = (struct fuse_entry_param){
+		.ino = attr->ino,
+		.generation = 1, /* inode numbers are never used again */
+		.attr_timeout = fuse->options.attr_timeout,
+		.entry_timeout = fuse->options.entry_timeout,
+	};
+	op_fill_stat(attr, &e->attr);
+}
+
+void op_reply_attr(struct op *op)
+{
+	struct stat st;
+
+	op_fill_stat(&op->attr, &st);
+	fuse_reply_attr(op->req, &st, op->fuse->options.attr_timeout);
+}
+
+void op_reply_entry(struct op *op)
+{
+	struct fuse_entry_param e;
+
+	op_fill_entry(op->fuse, &op->attr, &e);
+	/* Counted first, as a FORGET may follow at once; a reply that nobody took does not count.
+	 */
+	kinode_lookup(&op->fuse->inodes, &op->attr);
+	if (fuse_reply_entry(op->req, &e) < 0)
+		kinode_forget(&op->fuse->inodes, op->attr.ino, 1);
+}
+
+void op_done_status(struct op *op, int status, const struct fs_reply *reply)
+{
+	(void)reply;
+	if (status < 0)
+		op_reply_error(op, status);
+	else
+		fuse_reply_err(op->req, 0);
+}
+
+void op_done_entry(struct op *op, int status, const struct fs_reply *reply)
+{
+	if (status == 0 && !reply->has_attr)
+		status = -EIO;
+	if (status < 0) {
+		op_reply_error(op, status);
+		return;
+	}
+	op->attr = reply->attr;
+	op_finish_coherent(op, op_reply_entry);
+}

@@ -1,0 +1,251 @@
+/*
+ * ops_file.c - open files and their data.
+ *
+ * READ, WRITE, FSYNC and OPEN with O_TRUNC are answered without waiting for a notifier: the kernel
+ * holds pages or write-back of the inode meanwhile (notify.h).
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "fs/fuse/front.h"
+
+/* ---- open and create ---- */
+
+static void reply_open(struct op *op)
+{
+	struct fuse_file_info fi = { .flags = (int)op->flags, .keep_cache = op->keep_cache };
+
+	/* A reply that nobody took opened nothing, so no RELEASE will come. */
+	if (fuse_reply_open(op->req, &fi) < 0)
+		kinode_close(&op->fuse->inodes, op->ino);
+}
+
+static void open_failed(struct op *op, int status)
+{
+	kinode_close(&op->fuse->inodes, op->ino);
+	op_reply_error(op, status);
+}
+
+static void done_open(struct op *op, int status, const struct fs_reply *reply)
+{
+	if (status == 0 && !reply->has_attr)
+		status = -EIO;
+	if (status < 0) {
+		open_failed(op, status);
+		return;
+	}
+	op->attr = reply->attr;
+	op->keep_cache = kinode_is_current(&op->fuse->inodes, op->ino, op->attr.data_version);
+	op_finish_coherent(op, reply_open);
+}
+
+static void done_open_trunc(struct op *op, int status, const struct fs_reply *reply)
+{
+	if (status < 0) {
+		open_failed(op, status);
+		return;
+	}
+	if (reply->has_attr)
+		kinode_changed(&op->fuse->inodes, &reply->attr, reply->old_data_version, false);
+	reply_open(op);
+}
+
+static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	bool trunc = (fi->flags & O_TRUNC) != 0;
+	struct op *op = op_new(req, trunc ? done_open_trunc : done_open);
+
+	op->ino = ino;
+	op->flags = (uint32_t)fi->flags;
+	/* From now on this mount answers "held" when a node asks whether the file may vanish. */
+	kinode_open(&op->fuse->inodes, ino);
+	op_submit(op, &(struct fs_request){ .op = trunc ? FS_OPEN_TRUNC : FS_OPEN,
+					    .ino = ino,
+					    .flags = op->flags });
+}
+
+static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs_fuse *fuse = fuse_req_userdata(req);
+
+	(void)fi;
+	kinode_close(&fuse->inodes, ino);
+	fuse_reply_err(req, 0);
+}
+
+static void reply_create(struct op *op)
+{
+	struct fs_fuse *fuse = op->fuse;
+	struct fuse_file_info fi = { .flags = (int)op->flags, .keep_cache = op->keep_cache };
+	struct fuse_entry_param e;
+
+	op_fill_entry(fuse, &op->attr, &e);
+	kinode_lookup(&fuse->inodes, &op->attr);
+	if (fuse_reply_create(op->req, &e, &fi) < 0) {
+		kinode_close(&fuse->inodes, op->attr.ino);
+		kinode_forget(&fuse->inodes, op->attr.ino, 1);
+	}
+}
+
+static void done_create(struct op *op, int status, const struct fs_reply *reply)
+{
+	struct fs_fuse *fuse = op->fuse;
+
+	if (status == 0 && !reply->has_attr)
+		status = -EIO;
+	if (status == 0)
+		kinode_open(&fuse->inodes, reply->attr.ino);
+	atomic_fetch_sub(&fuse->creates,
+			 1); /* after the open count: a query sees one or the other */
+	if (status < 0) {
+		op_reply_error(op, status);
+		return;
+	}
+	op->attr = reply->attr;
+	/* A file that was there already, and truncated by us. */
+	if (!reply->created)
+		kinode_changed(&fuse->inodes, &op->attr, reply->old_data_version, true);
+	op->keep_cache = kinode_is_current(&fuse->inodes, op->attr.ino, op->attr.data_version);
+	op_finish_coherent(op, reply_create);
+}
+
+static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		      struct fuse_file_info *fi)
+{
+	struct op *op = op_new(req, done_create);
+
+	op->flags = (uint32_t)fi->flags;
+	atomic_fetch_add(&op->fuse->creates, 1);
+	op_submit(op, &(struct fs_request){ .op = FS_CREATE,
+					    .ino = parent,
+					    .name = name,
+					    .name_len = strlen(name),
+					    .mode = mode & 07777,
+					    .flags = op->flags });
+}
+
+/* ---- data ---- */
+
+static void done_read(struct op *op, int status, const struct fs_reply *reply)
+{
+	if (status < 0)
+		op_reply_error(op, status);
+	else
+		fuse_reply_buf(op->req, reply->data, min_u64(reply->data_len, op->size));
+}
+
+static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi)
+{
+	struct op *op = op_new(req, done_read);
+
+	(void)fi;
+	op->size = size;
+	op_submit(op, &(struct fs_request){
+			      .op = FS_READ, .ino = ino, .offset = (uint64_t)off, .size = size });
+}
+
+struct drop {
+	struct notice notice;
+};
+
+static void drop_done(struct notice *n)
+{
+	free(CONTAINER_OF(n, struct drop, notice));
+}
+
+/* The kernel put the data of an append where it believed the end to be, which was elsewhere. */
+static void append_was_elsewhere(struct fs_fuse *fuse, uint64_t ino)
+{
+	struct drop *d = mem_calloc(1, sizeof(*d));
+
+	kinode_distrust(&fuse->inodes, ino);
+	d->notice.ino = ino;
+	d->notice.done = drop_done;
+	notifier_push(&fuse->notifier, &d->notice);
+}
+
+static void done_write(struct op *op, int status, const struct fs_reply *reply)
+{
+	struct fs_fuse *fuse = op->fuse;
+	uint64_t ino = op->ino;
+
+	if (status < 0) {
+		op_reply_error(op, status);
+		return;
+	}
+	bool elsewhere = (op->flags & O_APPEND) && reply->offset != op->offset;
+
+	if (reply->has_attr)
+		kinode_changed(&fuse->inodes, &reply->attr, reply->old_data_version, false);
+	fuse_reply_write(op->req, reply->count);
+	if (elsewhere)
+		append_was_elsewhere(fuse, ino);
+}
+
+static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
+		     struct fuse_file_info *fi)
+{
+	struct op *op = op_new(req, done_write);
+	struct fs_request rq = {
+		.op = FS_WRITE,
+		.ino = ino,
+		.offset = (uint64_t)off,
+		.data = data,
+		.data_len = size,
+		.flags = fi->writepage ? 0 : (uint32_t)fi->flags & O_APPEND,
+	};
+
+	op->ino = ino;
+	op->offset = rq.offset;
+	op->flags = rq.flags;
+	op->is_writepage = fi->writepage;
+	op_submit(op, &rq);
+}
+
+/* ---- nothing is ever delayed ---- */
+
+static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	fuse_reply_err(req, 0);
+}
+
+/* Every write was durable on a majority when it was answered, and the kernel waited for those. */
+static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)datasync;
+	(void)fi;
+	fuse_reply_err(req, 0);
+}
+
+static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
+		     struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_size,
+		     size_t out_size)
+{
+	(void)ino;
+	(void)cmd;
+	(void)arg;
+	(void)fi;
+	(void)flags;
+	(void)in;
+	(void)in_size;
+	(void)out_size;
+	fuse_reply_err(req, ENOTTY); /* what isatty() expects */
+}
+
+void ops_file_fill(struct fuse_lowlevel_ops *ops)
+{
+	ops->open = op_open;
+	ops->release = op_release;
+	ops->create = op_create;
+	ops->read = op_read;
+	ops->write = op_write;
+	ops->flush = op_flush;
+	ops->fsync = op_fsync;
+	ops->ioctl = op_ioctl;
+}

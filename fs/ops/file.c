@@ -1,0 +1,305 @@
+/* file.c - regular files: create, open, read, write, and truncation. See file.h. */
+#include "fs/ops/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "fs/ops/dir.h"
+#include "fs/request.h"
+
+/* ---- rows ----------------------------------------------------------------------------------------- */
+
+static uint32_t blocks_of(uint64_t size)
+{
+	return (uint32_t)(size / KV_BLOCK_SIZE + (size % KV_BLOCK_SIZE != 0));
+}
+
+static bool truncate_pending(const struct inode *n)
+{
+	return n->rec.trunc_from != INODE_NO_TRUNCATE;
+}
+
+/* Every block up to the size is stored: true for all files but sparse ones. */
+static bool is_dense(const struct inode *n)
+{
+	return !truncate_pending(n) && n->rec.block_count == blocks_of(n->rec.size);
+}
+
+/* The file may not grow beyond this while stale rows wait there. */
+static bool grows_into_stale(struct eval *ev, const struct inode *n, uint64_t size)
+{
+	if (!truncate_pending(n) || size <= (uint64_t)n->rec.trunc_from * KV_BLOCK_SIZE)
+		return false;
+	ev->blocked_ino = n->ino;
+	return true;
+}
+
+int file_count_rows(struct eval *ev, const struct inode *n, uint32_t first, uint32_t end, uint32_t limit,
+		    uint32_t *count, uint32_t *after)
+{
+	uint32_t at = first;
+
+	*count = 0;
+	*after = first;
+	while (*count < limit && at < end) {
+		uint32_t block;
+		int ret = eval_store_error(kv_txn_next_block(ev->txn, n->ino, at, &block));
+
+		if (ret == -ENOENT || (ret == 0 && block >= end))
+			return 0;
+		if (ret < 0)
+			return ret;
+		++*count;
+		*after = at = block + 1;
+	}
+	return 0;
+}
+
+/* Live rows in [first, end), but not more than one above what one entry drops. */
+static int count_to_drop(struct eval *ev, const struct inode *n, uint32_t first, uint32_t *count,
+			 uint32_t *end)
+{
+	*end = truncate_pending(n) ? n->rec.trunc_from : KV_BLOCKS_PER_INO;
+	if (is_dense(n)) {
+		*end = n->rec.block_count;
+		*count = *end > first ? *end - first : 0;
+		return 0;
+	}
+	return file_count_rows(ev, n, first, *end, FS_RECLAIM_BLOCKS + 1, count, end);
+}
+
+/* ---- truncation ----------------------------------------------------------------------------------- */
+
+static void put_pending_truncate(struct eval *ev, const struct inode *n)
+{
+	struct key k;
+
+	key_ino(&k, KEY_TRUNCATE, n->ino);
+	truncate_rec_encode(eval_record(ev));
+	eval_put(ev, &k);
+}
+
+static int shrink(struct eval *ev, struct inode *n, uint64_t size)
+{
+	uint32_t first = blocks_of(size);
+	uint64_t block_end = min_u64((uint64_t)first * KV_BLOCK_SIZE, n->rec.size);
+	uint32_t count, end;
+	int ret = count_to_drop(ev, n, first, &count, &end);
+
+	if (ret < 0)
+		return ret;
+	if (count > FS_RECLAIM_BLOCKS) {
+		n->rec.trunc_from = first;
+		put_pending_truncate(ev, n);
+	} else if (count > 0) {
+		kv_txn_drop_blocks(ev->txn, n->ino, first, end - first);
+		n->rec.block_count -= count;
+	}
+	if (size < block_end)
+		kv_txn_punch(ev->txn, n->ino, size, block_end - size);
+	return 0;
+}
+
+int file_truncate(struct eval *ev, struct inode *n, uint64_t size)
+{
+	int ret = 0;
+
+	if (size > KV_FILE_SIZE_MAX)
+		return -EFBIG;
+	if (grows_into_stale(ev, n, size))
+		return EVAL_BLOCKED;
+	if (size < n->rec.size)
+		ret = shrink(ev, n, size);
+	n->rec.size = size;
+	inode_touch_data(ev, n);
+	return ret;
+}
+
+static int truncate_by_open(struct eval *ev, struct inode *n)
+{
+	int ret;
+
+	ev->reply.old_data_version = n->rec.data_version;
+	ret = file_truncate(ev, n, 0);
+	if (ret == 0)
+		ret = inode_kill_priv(ev, n, false);
+	return ret == 0 ? inode_store(ev, n) : ret;
+}
+
+/* ---- open and create ------------------------------------------------------------------------------ */
+
+int eval_open(struct eval *ev)
+{
+	return eval_getattr(ev);
+}
+
+int eval_open_trunc(struct eval *ev)
+{
+	struct inode n;
+	int ret = inode_load_file(ev, ev->rq->ino, &n);
+
+	if (ret == 0)
+		ret = truncate_by_open(ev, &n);
+	if (ret == 0)
+		inode_reply(ev, &n);
+	return ret;
+}
+
+static int create_new(struct eval *ev, struct inode *dir, struct name name)
+{
+	struct inode n;
+	int ret = dir_init_new(ev, dir, S_IFREG | (ev->rq->mode & 07777), &n);
+
+	if (ret == 0)
+		ret = dir_store_new(ev, dir, name, &n);
+	if (ret == 0)
+		ev->reply.created = true;
+	return ret;
+}
+
+/*
+ * The caller's kernel believed that the name was free, so it has not checked whether the caller may
+ * open what is there. Where mode and primary group do not prove it, the kernel has to look again.
+ */
+static bool may_open(const struct fs_request *rq, const struct inode_rec *rec)
+{
+	uint32_t acc = rq->flags & O_ACCMODE;
+	uint32_t want = (acc != O_WRONLY ? 4 : 0) | (acc != O_RDONLY || (rq->flags & O_TRUNC) ? 2 : 0);
+	uint32_t group = rec->mode >> 3, other = rec->mode;
+
+	if (rq->uid == 0)
+		return true;
+	if (rq->uid == rec->uid)
+		return (rec->mode >> 6 & want) == want;
+	if (rq->gid == rec->gid)
+		return (group & want) == want;
+	/* It may be one of the caller's other groups. */
+	return (group & other & want) == want;
+}
+
+/* -ESTALE makes the kernel walk the path again, and then open what it finds in the ordinary way. */
+static int open_existing(struct eval *ev, uint64_t ino)
+{
+	const struct fs_request *rq = ev->rq;
+	struct inode n;
+	int ret;
+
+	if (rq->flags & O_EXCL)
+		return -EEXIST;
+	ret = inode_load_named(ev, ino, &n);
+	if (ret < 0)
+		return ret;
+	if (S_ISDIR(n.rec.mode))
+		return -EISDIR;
+	if (!S_ISREG(n.rec.mode) || !may_open(rq, &n.rec))
+		return -ESTALE;
+	ev->reply.old_data_version = n.rec.data_version;
+	if (rq->flags & O_TRUNC)
+		ret = truncate_by_open(ev, &n);
+	if (ret == 0)
+		inode_reply(ev, &n);
+	return ret;
+}
+
+int eval_create(struct eval *ev)
+{
+	const struct fs_request *rq = ev->rq;
+	struct name name = { rq->name, rq->name_len };
+	struct dentry_rec d;
+	struct inode dir;
+	int ret = name_check_normal(name, rq->flags & O_EXCL ? -EEXIST : -EISDIR);
+
+	if (ret == 0)
+		ret = inode_load_dir(ev, rq->ino, &dir);
+	if (ret < 0)
+		return ret;
+	ret = dentry_load(ev, dir.ino, name, &d);
+	if (ret == -ENOENT)
+		return create_new(ev, &dir, name);
+	return ret < 0 ? ret : open_existing(ev, d.ino);
+}
+
+/* ---- data ----------------------------------------------------------------------------------------- */
+
+int eval_read(struct eval *ev)
+{
+	const struct fs_request *rq = ev->rq;
+	struct inode n;
+	uint64_t len = 0;
+	uint8_t *room;
+	int ret = inode_load_file(ev, rq->ino, &n);
+
+	if (ret < 0)
+		return ret;
+	/* Stale rows lie behind the size, so what is read is never theirs. */
+	if (rq->offset < n.rec.size)
+		len = min_u64(min_u64(rq->size, FS_IO_MAX), n.rec.size - rq->offset);
+	ev->reply.count = len;
+	room = fs_reply_encode_room(&ev->reply, (size_t)len, &ev->encoded);
+	if (len == 0)
+		return 0;
+	ret = kv_txn_read(ev->txn, n.ino, rq->offset, room, (size_t)len);
+	return ret == 0 || ret == -EUCLEAN ? ret : -EIO;
+}
+
+/* Blocks of [first, last] that have no row yet. */
+static int count_missing(struct eval *ev, const struct inode *n, uint32_t first, uint32_t last,
+			 uint32_t *missing)
+{
+	uint32_t live = blocks_of(n->rec.size);
+	uint32_t count = 0, after;
+	int ret = 0;
+
+	if (is_dense(n))
+		count = live > first ? (uint32_t)min_u64(live, last + 1) - first : 0;
+	else
+		ret = file_count_rows(ev, n, first, last + 1, last + 1 - first, &count, &after);
+	*missing = last + 1 - first - count;
+	return ret;
+}
+
+static int write_range(struct eval *ev, struct inode *n, uint64_t off)
+{
+	const struct fs_request *rq = ev->rq;
+	uint64_t end = off + rq->data_len;
+	uint32_t missing;
+	int ret;
+
+	if (grows_into_stale(ev, n, end))
+		return EVAL_BLOCKED;
+	ret = count_missing(ev, n, (uint32_t)(off / KV_BLOCK_SIZE), (uint32_t)((end - 1) / KV_BLOCK_SIZE),
+			    &missing);
+	if (ret < 0)
+		return ret;
+	kv_txn_write(ev->txn, n->ino, off, rq->data, rq->data_len);
+	n->rec.block_count += missing;
+	n->rec.size = max_u64(n->rec.size, end);
+	inode_touch_data(ev, n);
+	ret = inode_kill_priv(ev, n, false);
+	return ret < 0 ? ret : inode_store(ev, n);
+}
+
+int eval_write(struct eval *ev)
+{
+	const struct fs_request *rq = ev->rq;
+	struct inode n;
+	uint64_t off;
+	int ret = inode_load_file(ev, rq->ino, &n);
+
+	if (ret < 0)
+		return ret;
+	if (rq->data_len > FS_IO_MAX)
+		return -EINVAL;
+	/* The end is ours to know: the caller's may be older than another mount's append. */
+	off = rq->flags & O_APPEND ? n.rec.size : rq->offset;
+	if (off > KV_FILE_SIZE_MAX || rq->data_len > KV_FILE_SIZE_MAX - off)
+		return -EFBIG;
+	ev->reply.old_data_version = n.rec.data_version;
+	ev->reply.offset = off;
+	ev->reply.count = rq->data_len;
+	if (rq->data_len > 0)
+		ret = write_range(ev, &n, off);
+	if (ret == 0)
+		inode_reply(ev, &n);
+	return ret;
+}

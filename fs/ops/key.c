@@ -1,0 +1,109 @@
+/* key.c - see key.h. */
+#include "fs/ops/key.h"
+
+void key_ino(struct key *k, uint8_t class, uint64_t ino)
+{
+	k->data[0] = class;
+	store_be64(k->data + KEY_CLASS_SIZE, ino);
+	k->len = KEY_INO_SIZE;
+}
+
+void key_ino_name(struct key *k, uint8_t class, uint64_t ino, const void *name, size_t name_len)
+{
+	assert(name_len > 0 && name_len <= FS_NAME_MAX);
+	key_ino(k, class, ino);
+	memcpy(k->data + KEY_INO_SIZE, name, name_len);
+	k->len += name_len;
+}
+
+void key_order(struct key *k, uint64_t parent, uint64_t cookie)
+{
+	key_ino(k, KEY_ORDER, parent);
+	store_be64(k->data + KEY_INO_SIZE, cookie);
+	k->len = KEY_ORDER_SIZE;
+}
+
+void key_counters(struct key *k)
+{
+	k->data[0] = KEY_COUNTERS;
+	k->len = KEY_CLASS_SIZE;
+}
+
+void key_user(struct key *k, const void *user, size_t user_len)
+{
+	assert(user_len > 0 && user_len <= FS_KV_KEY_MAX);
+	k->data[0] = KEY_USER;
+	memcpy(k->data + KEY_CLASS_SIZE, user, user_len);
+	k->len = KEY_CLASS_SIZE + user_len;
+}
+
+static bool class_has_ino(uint8_t class)
+{
+	return class == KEY_INODE || class == KEY_DENTRY || class == KEY_ORDER || class == KEY_XATTR ||
+	       class == KEY_ORPHAN || class == KEY_TRUNCATE;
+}
+
+/* How many bytes may follow what key_parse() has taken so far. */
+static bool rest_fits(uint8_t class, size_t len)
+{
+	switch (class) {
+	case KEY_DENTRY:
+	case KEY_XATTR:
+		return len > 0 && len <= FS_NAME_MAX;
+	case KEY_USER:
+		return len > 0 && len <= FS_KV_KEY_MAX;
+	case KEY_INODE:
+	case KEY_ORDER:
+	case KEY_ORPHAN:
+	case KEY_TRUNCATE:
+	case KEY_COUNTERS:
+		return len == 0;
+	default:
+		return false;
+	}
+}
+
+int key_parse(struct key_parts *parts, const void *key, size_t key_len)
+{
+	const uint8_t *p = key;
+	size_t at = KEY_CLASS_SIZE;
+	struct key_parts k = { .class = 0 };
+
+	if (key_len < KEY_CLASS_SIZE)
+		return -EUCLEAN;
+	k.class = p[0];
+	if (class_has_ino(k.class)) {
+		if (key_len < KEY_INO_SIZE)
+			return -EUCLEAN;
+		k.ino = load_be64(p + at);
+		at = KEY_INO_SIZE;
+	}
+	if (k.class == KEY_ORDER) {
+		if (key_len < KEY_ORDER_SIZE)
+			return -EUCLEAN;
+		k.cookie = load_be64(p + at);
+		at = KEY_ORDER_SIZE;
+	}
+	k.rest = p + at;
+	k.rest_len = key_len - at;
+	if (!rest_fits(k.class, k.rest_len))
+		return -EUCLEAN;
+	*parts = k;
+	return 0;
+}
+
+uint64_t fs_mutation_ino(const struct kv_mutation *m)
+{
+	struct key_parts parts;
+
+	if (m->type != KV_PUT && m->type != KV_DELETE)
+		return m->ino;
+	return key_parse(&parts, m->key, m->key_len) == 0 ? parts.ino : 0;
+}
+
+/* Reclaiming in steps puts the record again each time; its removal leaves nothing to look for. */
+bool fs_mutation_is_orphan(const struct kv_mutation *m)
+{
+	return m->type == KV_PUT && m->key_len == KEY_INO_SIZE &&
+	       (m->key[0] == KEY_ORPHAN || m->key[0] == KEY_TRUNCATE);
+}

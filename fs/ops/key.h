@@ -1,0 +1,60 @@
+/*
+ * key.h - the key classes of the file system and how their keys are built.
+ *
+ *   'i' ino               inode record
+ *   'd' parent name       dentry record
+ *   'o' parent cookie     order record: the directory as readdir walks it
+ *   'x' ino name          value of an extended attribute, as it is
+ *   'u' ino               orphan record: no name left, not reclaimed yet
+ *   't' ino               pending truncate: blocks from the inode's trunc_from on are to be dropped
+ *   'c'                   counters, one row
+ *   'k' key               plain user key space, values as they are
+ *
+ * ino, parent and cookie are 8 bytes big-endian, so that memcmp order is their order; names and user
+ * keys end the key. Sessions have class 's' and belong to the store.
+ */
+#ifndef FS_OPS_KEY_H
+#define FS_OPS_KEY_H
+
+#include "base/base.h"
+#include "fs/fs.h"
+
+#define KEY_INODE 'i'
+#define KEY_DENTRY 'd'
+#define KEY_ORDER 'o'
+#define KEY_XATTR 'x'
+#define KEY_ORPHAN 'u'
+#define KEY_TRUNCATE 't'
+#define KEY_COUNTERS 'c'
+#define KEY_USER 'k'
+
+#define KEY_CLASS_SIZE 1u
+#define KEY_INO_SIZE 9u    /* class and ino: also the prefix of all keys of one class and inode */
+#define KEY_ORDER_SIZE 17u /* class, parent and cookie */
+
+struct key {
+	size_t len;
+	uint8_t data[KEY_CLASS_SIZE + FS_KV_KEY_MAX];
+};
+
+/* Any class that starts with an inode number: 'i', 'u', 't', and the prefixes of 'd', 'o', 'x'. */
+void key_ino(struct key *k, uint8_t class, uint64_t ino);
+/* 'd' and 'x'; name_len at most FS_NAME_MAX. */
+void key_ino_name(struct key *k, uint8_t class, uint64_t ino, const void *name, size_t name_len);
+void key_order(struct key *k, uint64_t parent, uint64_t cookie);
+void key_counters(struct key *k);
+/* user_len 1 to FS_KV_KEY_MAX. */
+void key_user(struct key *k, const void *user, size_t user_len);
+
+/* A key taken apart; rest borrows from it. */
+struct key_parts {
+	uint8_t class;
+	uint64_t ino;        /* or parent; 0 for classes without */
+	uint64_t cookie;     /* 'o' only */
+	const uint8_t *rest; /* name or user key */
+	size_t rest_len;
+};
+/* 0, or -EUCLEAN for what no builder makes. */
+int key_parse(struct key_parts *parts, const void *key, size_t key_len);
+
+#endif

@@ -1,0 +1,79 @@
+/*
+ * rec.h - the records behind the keys; layout tables in rec.c.
+ *
+ * Every record starts with a version byte. Decoders return 0 or -EUCLEAN and leave the result
+ * untouched on failure; what they point to is borrowed from the data.
+ */
+#ifndef FS_OPS_REC_H
+#define FS_OPS_REC_H
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "fs/fs.h"
+
+#define INODE_NO_TRUNCATE UINT32_MAX
+
+enum inode_flags {
+	INODE_RECLAIMING = 1, /* an orphan that has lost blocks already: nobody may use it any more */
+};
+
+struct inode_rec {
+	uint8_t flags; /* enum inode_flags */
+	uint32_t mode, nlink, uid, gid, rdev;
+	uint64_t size; /* bytes; of a directory: its entries */
+	int64_t atime_ns, mtime_ns, ctime_ns, btime_ns;
+	uint64_t data_version;
+	uint64_t parent;      /* of a directory; the root's is itself; 0 for all others */
+	uint32_t block_count; /* rows stored, stale ones behind trunc_from included */
+	uint32_t trunc_from;  /* rows from this block on read as zeros and wait for FS_RECLAIM */
+	uint32_t xattr_count;
+	uint32_t xattr_bytes; /* of what LISTXATTR answers */
+	const uint8_t *target; /* of a symlink */
+	size_t target_len;
+};
+
+void inode_rec_encode(const struct inode_rec *rec, struct buf *out);
+int inode_rec_decode(struct inode_rec *rec, const void *data, size_t len);
+/* Bytes that the counters and st_blocks show: rows, but not beyond the size's last 4 KiB. */
+uint64_t inode_rec_bytes(const struct inode_rec *rec);
+
+struct dentry_rec {
+	uint64_t ino, cookie;
+	uint32_t mode; /* type bits */
+};
+
+void dentry_rec_encode(const struct dentry_rec *rec, struct buf *out);
+int dentry_rec_decode(struct dentry_rec *rec, const void *data, size_t len);
+
+struct order_rec {
+	uint64_t ino;
+	uint32_t mode; /* type bits */
+	const uint8_t *name;
+	size_t name_len;
+};
+
+void order_rec_encode(const struct order_rec *rec, struct buf *out);
+int order_rec_decode(struct order_rec *rec, const void *data, size_t len);
+
+struct orphan_rec {
+	uint32_t holder_count;
+	const uint8_t *holders; /* le64 session ids */
+};
+
+void orphan_rec_encode(const struct orphan_rec *rec, struct buf *out);
+int orphan_rec_decode(struct orphan_rec *rec, const void *data, size_t len);
+
+/* A pending truncate says all it has to say by being there. */
+void truncate_rec_encode(struct buf *out);
+int truncate_rec_decode(const void *data, size_t len);
+
+struct counters_rec {
+	uint64_t next_ino;    /* never goes back, so no number is used twice */
+	uint64_t inode_count; /* inode records, orphans included */
+	uint64_t bytes_used;  /* sum of inode_rec_bytes() */
+};
+
+void counters_rec_encode(const struct counters_rec *rec, struct buf *out);
+int counters_rec_decode(struct counters_rec *rec, const void *data, size_t len);
+
+#endif
