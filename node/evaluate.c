@@ -1,0 +1,415 @@
+/*
+ * evaluate.c - see evaluate.h. Architecture section 1, steps 3 and 4; section 6 for the session rules.
+ *
+ * A request is in exactly one list:
+ *   waiting   not evaluated yet, or to be evaluated anew
+ *   parked    blocked on an inode, ahead of its window, or its first copy is still proposed
+ *   inflight  proposed as entry `index`; dropped once that is applied
+ */
+#include "node/evaluate.h"
+
+#define OVERLAY_BYTES_MAX (64u * 1024 * 1024) /* then requests wait for the apply thread */
+#define PARKED_MAX 65536u
+
+struct evaluator {
+	struct kv_slot *slot;
+	uint32_t group;
+	int64_t (*wall_ns)(void);
+	struct kv_view *view;
+	struct kv *view_kv;
+	struct overlay *overlay;
+	bool leader;
+	bool growth_allowed;
+	uint64_t generation;
+	uint64_t term;
+	uint64_t tail_index, tail_term;
+	uint64_t start_index;   /* nothing is evaluated before this is applied */
+	uint64_t applied_index;
+	int64_t last_wall_ns;   /* stamps never go back */
+	struct list waiting, parked, inflight;
+	size_t parked_count;
+	struct job_eval_result *result; /* being filled */
+	size_t proposals_cap, answers_cap;
+};
+
+struct evaluator *evaluator_new(struct kv_slot *slot, uint32_t group, int64_t (*wall_ns)(void))
+{
+	struct evaluator *ev = mem_calloc(1, sizeof(*ev));
+
+	ev->slot = slot;
+	ev->group = group;
+	ev->wall_ns = wall_ns;
+	ev->overlay = overlay_new();
+	ev->growth_allowed = true;
+	list_init(&ev->waiting);
+	list_init(&ev->parked);
+	list_init(&ev->inflight);
+	return ev;
+}
+
+static void drop_requests(struct list *list)
+{
+	list_for_each_safe(it, list) {
+		list_del(it);
+		job_free(list_entry(it, struct job, link));
+	}
+}
+
+void evaluator_free(struct evaluator *ev)
+{
+	if (!ev)
+		return;
+	drop_requests(&ev->waiting);
+	drop_requests(&ev->parked);
+	drop_requests(&ev->inflight);
+	overlay_free(ev->overlay);
+	kv_view_close(ev->view);
+	kv_unref(ev->view_kv);
+	free(ev);
+}
+
+static struct eval_request *request_of(struct list *link)
+{
+	return CONTAINER_OF(list_entry(link, struct job, link), struct eval_request, job);
+}
+
+static void park(struct evaluator *ev, struct eval_request *rq, uint64_t wait_index)
+{
+	if (ev->parked_count >= PARKED_MAX) {
+		job_free(&rq->job); /* the session sends again; nothing was promised */
+		return;
+	}
+	rq->wait_index = wait_index;
+	list_add_tail(&ev->parked, &rq->job.link);
+	ev->parked_count++;
+}
+
+/* Everything parked whose entry is applied, or that waits for any progress, is looked at again. */
+static void unpark(struct evaluator *ev)
+{
+	list_for_each_safe(it, &ev->parked) {
+		if (request_of(it)->wait_index > ev->applied_index)
+			continue;
+		list_del(it);
+		list_add_tail(&ev->waiting, it);
+		ev->parked_count--;
+	}
+}
+
+static struct job_eval_result *result_get(struct evaluator *ev)
+{
+	if (!ev->result) {
+		ev->result = job_new(JOB_EVAL_RESULT, sizeof(*ev->result));
+		ev->result->generation = ev->generation;
+		ev->result->prev_index = ev->tail_index;
+		ev->result->prev_term = ev->tail_term;
+		ev->proposals_cap = 0;
+		ev->answers_cap = 0;
+	}
+	return ev->result;
+}
+
+static void result_flush(struct evaluator *ev, struct list *out)
+{
+	if (!ev->result)
+		return;
+	ev->result->seen_index = ev->tail_index;
+	list_add_tail(out, &ev->result->job.link);
+	ev->result = NULL;
+}
+
+static void answer(struct evaluator *ev, const struct eval_request *rq, int32_t status,
+		   const struct buf *reply, uint64_t session_id, bool executed)
+{
+	struct job_eval_result *res = result_get(ev);
+	struct eval_answer *a;
+
+	if (rq->origin == 0)
+		return;
+	if (res->answer_count == ev->answers_cap) {
+		ev->answers_cap = ev->answers_cap ? 2 * ev->answers_cap : 8;
+		res->answers = mem_realloc(res->answers, ev->answers_cap * sizeof(*res->answers));
+	}
+	a = &res->answers[res->answer_count++];
+	*a = (struct eval_answer){
+		.origin = rq->origin,
+		.tag = rq->msg.tag,
+		.seq = rq->msg.seq,
+		.session_id = session_id,
+		.status = status,
+		.executed = executed,
+	};
+	memcpy(a->uuid, rq->msg.uuid, KV_UUID_SIZE);
+	if (reply)
+		buf_put(&a->reply, reply->data, reply->len);
+}
+
+static int propose(struct evaluator *ev, struct eval_request *rq, struct blob *batch)
+{
+	struct job_eval_result *res = result_get(ev);
+	uint64_t index = ev->tail_index + 1;
+	int ret = overlay_push(ev->overlay, index, ev->term, batch);
+
+	if (ret < 0) {
+		blob_unref(batch);
+		return ret;
+	}
+	if (res->proposal_count == ev->proposals_cap) {
+		ev->proposals_cap = ev->proposals_cap ? 2 * ev->proposals_cap : 8;
+		res->proposals =
+			mem_realloc(res->proposals, ev->proposals_cap * sizeof(*res->proposals));
+	}
+	res->proposals[res->proposal_count++] =
+		(struct raft_proposal){ .type = RAFT_ENTRY_NORMAL, .data = batch };
+	ev->tail_index = index;
+	ev->tail_term = ev->term;
+	rq->index = index;
+	list_add_tail(&ev->inflight, &rq->job.link);
+	return 0;
+}
+
+static struct kv_batch_head batch_head(const struct evaluator *ev, const struct eval_request *rq,
+				       const struct fs_stamp *stamp, uint64_t session_id,
+				       int32_t status, const struct buf *reply)
+{
+	struct kv_batch_head head = {
+		.group = ev->group,
+		.prev_index = ev->tail_index,
+		.prev_term = ev->tail_term,
+		.wall_ns = stamp->wall_ns,
+		.status = status,
+	};
+
+	if (rq->origin != 0) {
+		head.has_session = true;
+		memcpy(head.uuid, rq->msg.uuid, KV_UUID_SIZE);
+		head.seq = rq->msg.seq;
+		head.low = rq->msg.low;
+		head.session_id = session_id;
+		head.reply = reply ? reply->data : NULL;
+		head.reply_len = reply ? reply->len : 0;
+	}
+	return head;
+}
+
+/*
+ * Sorts out requests that must not be executed. Returns 1 when rq was dealt with, 0 to execute,
+ * negative when the store failed.
+ */
+static int check_session(struct evaluator *ev, struct kv_txn *txn, struct eval_request *rq,
+			 uint64_t *session_id)
+{
+	struct kv_session_lookup found = { .reply = BUF_INIT };
+	int ret = kv_txn_session(txn, rq->msg.uuid, rq->msg.seq, rq->msg.low, &found);
+
+	if (ret < 0)
+		return ret;
+	*session_id = found.session_id;
+	ret = 1;
+	switch (found.state) {
+	case KV_SESSION_UNKNOWN:
+		if (rq->msg.flags & FS_MSG_BEGIN) {
+			*session_id = ev->tail_index + 1; /* this very entry begins it */
+			ret = 0;
+			break;
+		}
+		answer(ev, rq, -ESTALE, NULL, 0, false);
+		job_free(&rq->job);
+		break;
+	case KV_SESSION_EXECUTE:
+		ret = 0;
+		break;
+	case KV_SESSION_DONE:
+		answer(ev, rq, found.status, &found.reply, found.session_id, true);
+		job_free(&rq->job);
+		break;
+	case KV_SESSION_PENDING:
+		park(ev, rq, found.index);
+		break;
+	case KV_SESSION_OLD:
+		job_free(&rq->job);
+		break;
+	case KV_SESSION_AHEAD:
+		park(ev, rq, 0);
+		break;
+	}
+	buf_release(&found.reply);
+	return ret;
+}
+
+/* The result of fs_eval() becomes an entry, an answer to confirm, or a parked request. */
+static int settle(struct evaluator *ev, struct kv_txn *txn, struct eval_request *rq,
+		  const struct fs_stamp *stamp, const struct fs_result *res, uint64_t session_id)
+{
+	bool retry = rq->msg.flags & FS_MSG_RETRY;
+	struct kv_batch_head head;
+	int ret;
+
+	if (res->outcome == FS_BLOCKED) {
+		park(ev, rq, 0);
+		return 0;
+	}
+	if (res->outcome == FS_OK && (!kv_txn_is_empty(txn) || (retry && rq->origin != 0))) {
+		head = batch_head(ev, rq, stamp, session_id, 0, &res->reply);
+		return propose(ev, rq, kv_txn_batch(txn, &head));
+	}
+	if (res->outcome == FS_ERROR && retry && rq->origin != 0) {
+		/* Logged under its number, so that an older copy can never take effect afterwards. */
+		struct kv_txn *clean = kv_txn_new(ev->view, ev->overlay);
+
+		head = batch_head(ev, rq, stamp, session_id, res->status, NULL);
+		ret = propose(ev, rq, kv_txn_batch(clean, &head));
+		kv_txn_free(clean);
+		return ret;
+	}
+	/* No entry, so a session that would have begun with it has not. */
+	if (session_id == ev->tail_index + 1)
+		session_id = 0;
+	answer(ev, rq, res->outcome == FS_OK ? 0 : res->status, &res->reply, session_id, false);
+	job_free(&rq->job);
+	return 0;
+}
+
+static int evaluate_in(struct evaluator *ev, struct kv_txn *txn, struct eval_request *rq)
+{
+	struct fs_result res = { .reply = BUF_INIT };
+	struct fs_request fsrq;
+	struct fs_stamp stamp;
+	uint64_t session_id = 0;
+	int ret = 0;
+
+	if (rq->origin != 0) {
+		ret = check_session(ev, txn, rq, &session_id);
+		if (ret != 0)
+			return ret < 0 ? ret : 0;
+	}
+	stamp.index = ev->tail_index + 1;
+	stamp.wall_ns = ev->wall_ns();
+	if (stamp.wall_ns <= ev->last_wall_ns)
+		stamp.wall_ns = ev->last_wall_ns + 1;
+	ev->last_wall_ns = stamp.wall_ns;
+	if (fs_request_decode(&fsrq, rq->msg.body, rq->msg.body_len) < 0 ||
+	    fs_op_is_read(fsrq.op) || (rq->origin != 0 && fs_op_is_internal(fsrq.op))) {
+		res.outcome = FS_ERROR;
+		res.status = -EINVAL;
+	} else if (!ev->growth_allowed && fs_op_grows(fsrq.op)) {
+		res.outcome = FS_ERROR;
+		res.status = -ENOSPC;
+	} else {
+		ret = fs_eval(txn, &fsrq, &stamp, &res);
+	}
+	if (ret == 0)
+		ret = settle(ev, txn, rq, &stamp, &res, session_id);
+	buf_release(&res.reply);
+	return ret;
+}
+
+static int evaluate(struct evaluator *ev, struct eval_request *rq)
+{
+	struct kv_txn *txn = kv_txn_new(ev->view, ev->overlay);
+	int ret = evaluate_in(ev, txn, rq);
+
+	kv_txn_free(txn);
+	return ret;
+}
+
+static int refresh_view(struct evaluator *ev, struct err *err)
+{
+	int ret = kv_slot_view(ev->slot, &ev->view, &ev->view_kv, err);
+
+	if (ret < 0)
+		return ret;
+	overlay_trim(ev->overlay, kv_view_meta(ev->view)->applied_index);
+	return 0;
+}
+
+static void on_role(struct evaluator *ev, const struct job_eval_role *role)
+{
+	overlay_reset(ev->overlay);
+	ev->generation = role->generation;
+	ev->leader = role->leader;
+	ev->term = role->term;
+	ev->tail_index = role->last_index;
+	ev->tail_term = role->last_term;
+	ev->start_index = role->last_index;
+	if (!role->leader) {
+		/* The clients' own nodes tell them to send again to the new leader. */
+		drop_requests(&ev->waiting);
+		drop_requests(&ev->parked);
+		drop_requests(&ev->inflight);
+		ev->parked_count = 0;
+		return;
+	}
+	/* What was executed after all is found in the session table when it is looked at again. */
+	list_splice_tail(&ev->inflight, &ev->parked);
+	list_splice_tail(&ev->inflight, &ev->waiting);
+	list_splice_tail(&ev->waiting, &ev->inflight);
+	ev->parked_count = 0;
+}
+
+static void on_applied(struct evaluator *ev, const struct job_eval_applied *applied)
+{
+	ev->applied_index = max_u64(ev->applied_index, applied->index);
+	ev->growth_allowed = applied->growth_allowed;
+	list_for_each_safe(it, &ev->inflight) {
+		if (request_of(it)->index > ev->applied_index)
+			break;
+		list_del(it);
+		job_free(&request_of(it)->job);
+	}
+	unpark(ev);
+}
+
+static void take_jobs(struct evaluator *ev, struct list *jobs, struct list *out)
+{
+	list_for_each_safe(it, jobs) {
+		struct job *job = list_entry(it, struct job, link);
+
+		list_del(it);
+		switch (job->type) {
+		case JOB_EVAL_REQUEST:
+			if (ev->leader)
+				list_add_tail(&ev->waiting, &job->link);
+			else
+				job_free(job);
+			break;
+		case JOB_EVAL_ROLE:
+			result_flush(ev, out);
+			on_role(ev, CONTAINER_OF(job, struct job_eval_role, job));
+			job_free(job);
+			break;
+		default:
+			assert(job->type == JOB_EVAL_APPLIED);
+			on_applied(ev, CONTAINER_OF(job, struct job_eval_applied, job));
+			job_free(job);
+			break;
+		}
+	}
+}
+
+void evaluator_run(struct evaluator *ev, struct list *jobs, struct list *out)
+{
+	int ret = 0;
+	struct err err = ERR_INIT;
+
+	take_jobs(ev, jobs, out);
+	if (ev->leader && ev->applied_index >= ev->start_index && !list_empty(&ev->waiting)) {
+		ret = refresh_view(ev, &err);
+		while (ret == 0 && !list_empty(&ev->waiting) &&
+		       overlay_bytes(ev->overlay) < OVERLAY_BYTES_MAX) {
+			struct list *first = ev->waiting.next;
+
+			list_del(first);
+			ret = evaluate(ev, request_of(first));
+		}
+		if (ev->view)
+			kv_view_unpin(ev->view);
+	}
+	if (ret < 0) {
+		struct job_eval_result *res = result_get(ev);
+
+		res->job.status = ret;
+		res->job.err = err;
+	}
+	result_flush(ev, out);
+}

@@ -1,0 +1,256 @@
+/*
+ * orphans.c - the leader finds unlinked files that nobody holds open and has them reclaimed.
+ *
+ * Round: list the orphans (from the local state) -> ask every mount in the cluster which of them it
+ * holds -> when all that are alive have answered, log the holders of those that are held (once) and
+ * reclaim the others in bounded entries. A mount unheard for SESSION_TTL_MS holds nothing any more, and
+ * a new leader grants every mount that time to show up, as it cannot know who there is.
+ *
+ * Large truncates of living files are in the same list and need nobody's consent.
+ */
+#include "node/replica_internal.h"
+
+#define LIST_BYTES 16384u
+#define LOOK_EVERY_MS 1000u
+#define QUERY_TIMEOUT_MS 5000u /* then ask again, under a new number */
+#define RECLAIM_AT_ONCE 64u    /* entries proposed in one round */
+
+static void drop_query(struct orphans *o)
+{
+	for (size_t i = 0; i < o->ino_count; i++)
+		buf_release(&o->held[i]);
+	free(o->held);
+	free(o->logged);
+	free(o->inos);
+	o->held = NULL;
+	o->logged = NULL;
+	o->inos = NULL;
+	o->ino_count = 0;
+	o->query = 0;
+}
+
+static void drop_holders(struct replica *r)
+{
+	list_for_each_safe(it, &r->holders) {
+		list_del(it);
+		free(list_entry(it, struct holder, link));
+	}
+}
+
+void orphans_release(struct replica *r)
+{
+	drop_query(&r->orphans);
+	drop_holders(r);
+}
+
+void orphans_reset(struct replica *r)
+{
+	drop_query(&r->orphans);
+	drop_holders(r);
+	r->orphans.pending = true;
+	r->orphans.next_ms = 0;
+	r->orphan_count = 0;
+}
+
+void orphans_heard(struct replica *r, const uint8_t uuid[KV_UUID_SIZE], uint64_t age_ms)
+{
+	uint64_t now = replica_now(r);
+	uint64_t heard = now > age_ms ? now - age_ms : 0;
+	struct holder *h;
+
+	if (!r->evaluating)
+		return;
+	list_for_each(it, &r->holders) {
+		h = list_entry(it, struct holder, link);
+		if (memcmp(h->uuid, uuid, KV_UUID_SIZE) == 0) {
+			h->heard_ms = max_u64(h->heard_ms, heard);
+			return;
+		}
+	}
+	h = mem_calloc(1, sizeof(*h));
+	memcpy(h->uuid, uuid, KV_UUID_SIZE);
+	h->heard_ms = heard;
+	list_add_tail(&r->holders, &h->link);
+}
+
+void orphans_bye(struct replica *r, const uint8_t uuid[KV_UUID_SIZE])
+{
+	list_for_each_safe(it, &r->holders) {
+		struct holder *h = list_entry(it, struct holder, link);
+
+		if (memcmp(h->uuid, uuid, KV_UUID_SIZE) == 0) {
+			list_del(it);
+			free(h);
+		}
+	}
+}
+
+static void expire_holders(struct replica *r)
+{
+	uint64_t now = replica_now(r);
+
+	list_for_each_safe(it, &r->holders) {
+		struct holder *h = list_entry(it, struct holder, link);
+
+		if (now - h->heard_ms > SESSION_TTL_MS) {
+			list_del(it);
+			free(h);
+		}
+	}
+}
+
+static void list_orphans(struct replica *r)
+{
+	struct fs_request rq = { .op = FS_ORPHANS, .size = LIST_BYTES };
+	struct job_read *read = job_new(JOB_READ, sizeof(*read));
+
+	fs_request_encode(&rq, &read->data);
+	r->orphans.listing = true;
+	replica_submit(r, WORKER_READ, &read->job);
+}
+
+static void reclaim(struct replica *r, uint64_t ino)
+{
+	struct fs_request rq = { .op = FS_RECLAIM, .ino = ino };
+
+	replica_evaluate_internal(r, &rq);
+}
+
+static void ask(struct replica *r)
+{
+	struct orphans *o = &r->orphans;
+	struct fs_msg query = { .type = FS_MSG_QUERY };
+	struct buf body = BUF_INIT;
+	struct buf frame = BUF_INIT;
+
+	o->query = ++r->read_ids;
+	o->query_ms = replica_now(r);
+	for (size_t i = 0; i < o->ino_count; i++)
+		buf_put_le64(&body, o->inos[i]);
+	query.tag = o->query;
+	query.body = body.data;
+	query.body_len = body.len;
+	client_query_holders(r, &query);
+	for (size_t i = 0; i < r->peer_count; i++) {
+		fs_msg_encode(&query, &frame);
+		r->ops->send_peer(r->ctx, r->peers[i].id, NET_FORWARD, &frame);
+		buf_release(&frame);
+	}
+	buf_release(&body);
+}
+
+void orphans_listed(struct replica *r, struct job_read *read)
+{
+	struct orphans *o = &r->orphans;
+	struct fs_reply reply;
+	const uint8_t *data;
+	size_t len;
+	struct fs_orphan orphan;
+	size_t steps = 0;
+
+	o->listing = false;
+	if (!r->evaluating || read->job.status < 0 ||
+	    fs_reply_decode(&reply, read->reply.data, read->reply.len) < 0)
+		return;
+	drop_query(o);
+	data = reply.data;
+	len = reply.data_len;
+	r->orphan_count = 0;
+	while (fs_orphan_next(&data, &len, &orphan)) {
+		r->orphan_count++;
+		if (orphan.linked) {
+			if (steps++ < RECLAIM_AT_ONCE)
+				reclaim(r, orphan.ino);
+			continue;
+		}
+		o->inos = mem_realloc(o->inos, (o->ino_count + 1) * sizeof(*o->inos));
+		o->logged = mem_realloc(o->logged, o->ino_count + 1);
+		o->held = mem_realloc(o->held, (o->ino_count + 1) * sizeof(*o->held));
+		o->inos[o->ino_count] = orphan.ino;
+		o->logged[o->ino_count] = orphan.holder_count > 0;
+		o->held[o->ino_count++] = BUF_INIT;
+	}
+	o->pending = r->orphan_count > 0;
+	if (o->ino_count > 0)
+		ask(r);
+}
+
+static void note_held(struct orphans *o, uint64_t ino, uint64_t session_id)
+{
+	for (size_t i = 0; i < o->ino_count; i++)
+		if (o->inos[i] == ino)
+			buf_put_le64(&o->held[i], session_id);
+}
+
+void orphans_answer(struct replica *r, const struct fs_msg *answer)
+{
+	struct orphans *o = &r->orphans;
+
+	if (!r->evaluating || o->query == 0 || answer->tag != o->query || answer->body_len % 8 != 0)
+		return;
+	orphans_heard(r, answer->uuid, 0);
+	list_for_each(it, &r->holders) {
+		struct holder *h = list_entry(it, struct holder, link);
+
+		if (memcmp(h->uuid, answer->uuid, KV_UUID_SIZE) != 0)
+			continue;
+		if (h->answered == o->query)
+			return;
+		h->answered = o->query;
+	}
+	for (size_t off = 0; off < answer->body_len; off += 8)
+		note_held(o, load_le64(answer->body + off), answer->session_id);
+}
+
+static bool all_answered(const struct replica *r)
+{
+	list_for_each(it, &r->holders)
+		if (list_entry(it, struct holder, link)->answered != r->orphans.query)
+			return false;
+	return true;
+}
+
+/* Everyone alive has answered: held ones get their holders logged, the others are reclaimed. */
+static void act(struct replica *r)
+{
+	struct orphans *o = &r->orphans;
+	size_t steps = 0;
+
+	for (size_t i = 0; i < o->ino_count; i++) {
+		struct fs_request hold = { .op = FS_ORPHAN_HOLD, .ino = o->inos[i] };
+
+		if (o->held[i].len == 0) {
+			if (steps++ < RECLAIM_AT_ONCE)
+				reclaim(r, o->inos[i]);
+		} else if (!o->logged[i]) {
+			hold.data = o->held[i].data;
+			hold.data_len = o->held[i].len;
+			replica_evaluate_internal(r, &hold);
+		}
+	}
+	/* While there is something to reclaim the next look follows closely. */
+	if (steps > 0)
+		o->next_ms = replica_now(r) + 50;
+	drop_query(o);
+}
+
+void orphans_tick(struct replica *r)
+{
+	struct orphans *o = &r->orphans;
+	uint64_t now = replica_now(r);
+
+	if (!r->evaluating)
+		return;
+	expire_holders(r);
+	if (o->query != 0) {
+		if (all_answered(r) && now - r->leader_since_ms >= SESSION_TTL_MS)
+			act(r);
+		else if (now - o->query_ms > QUERY_TIMEOUT_MS)
+			drop_query(o);
+		return;
+	}
+	if (!o->pending || o->listing || now < o->next_ms)
+		return;
+	o->next_ms = now + LOOK_EVERY_MS;
+	list_orphans(r);
+}

@@ -1,0 +1,110 @@
+/*
+ * remote.c - the channel of a session to a node of another process: a net client with two callbacks.
+ */
+#include <pthread.h>
+
+#include "net/net.h"
+#include "node/node.h"
+
+struct node_remote {
+	pthread_mutex_t lock; /* guards net while it is being made */
+	struct net_client *net;
+	struct fs_session *session;
+};
+
+static struct net_client *net_of(struct node_remote *r)
+{
+	struct net_client *net;
+
+	pthread_mutex_lock(&r->lock);
+	net = r->net;
+	pthread_mutex_unlock(&r->lock);
+	return net;
+}
+
+static int remote_send(void *channel, const void *head, size_t head_len, const void *tail, size_t tail_len)
+{
+	struct net_client *net = net_of(channel);
+
+	return net ? net_client_send(net, NET_CLIENT, head, head_len, tail, tail_len) : -ENOTCONN;
+}
+
+static void remote_move(void *channel)
+{
+	struct net_client *net = net_of(channel);
+
+	if (net)
+		net_client_move(net);
+}
+
+const struct fs_channel_ops node_remote_ops = { .send = remote_send, .move = remote_move };
+
+static void on_up(void *ctx, const struct net_hello *answer)
+{
+	struct node_remote *r = ctx;
+
+	(void)answer;
+	fs_session_on_up(r->session);
+}
+
+static void on_frame(void *ctx, uint8_t type, const uint8_t *payload, size_t len)
+{
+	struct node_remote *r = ctx;
+
+	if (type == NET_CLIENT)
+		fs_session_on_message(r->session, payload, len);
+}
+
+static void on_down(void *ctx, const struct err *why)
+{
+	struct node_remote *r = ctx;
+
+	(void)why;
+	fs_session_on_down(r->session);
+}
+
+struct node_remote *node_remote_new(void)
+{
+	struct node_remote *r = mem_calloc(1, sizeof(*r));
+
+	pthread_mutex_init(&r->lock, NULL);
+	return r;
+}
+
+void node_remote_attach(struct node_remote *r, struct fs_session *session, const uint8_t uuid[16],
+			const char *const *addresses, size_t count)
+{
+	static const struct net_client_ops ops = {
+		.on_up = on_up,
+		.on_frame = on_frame,
+		.on_down = on_down,
+	};
+	struct net_hello hello = { .role = NET_ROLE_CLIENT };
+
+	memcpy(hello.uuid, uuid, sizeof(hello.uuid));
+	r->session = session;
+	pthread_mutex_lock(&r->lock);
+	r->net = net_client_new(addresses, count, &hello, NODE_REMOTE_DEAD_MS, &ops, r);
+	pthread_mutex_unlock(&r->lock);
+}
+
+void node_remote_detach(struct node_remote *r)
+{
+	struct net_client *net = net_of(r);
+
+	if (!net)
+		return;
+	net_client_free(net);
+	pthread_mutex_lock(&r->lock);
+	r->net = NULL;
+	pthread_mutex_unlock(&r->lock);
+}
+
+void node_remote_free(struct node_remote *r)
+{
+	if (!r)
+		return;
+	node_remote_detach(r);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}

@@ -1,0 +1,921 @@
+/*
+ * replica.c - see replica.h: stepping the core, carrying its outputs out, and snapshot policy.
+ *
+ * raft_step()'s arrays live until the next step, so carry_out() never steps: it moves what it needs
+ * into jobs and lists, and replica_flush() goes on from there.
+ */
+#include "node/fetch.h"
+#include "node/replica_internal.h"
+
+#define MAX_MESSAGE_BYTES (2u * 1024 * 1024)
+#define MAX_INFLIGHT_MESSAGES 64u
+#define MAX_INFLIGHT_BYTES (32ull * 1024 * 1024)
+#define MAX_UNCOMMITTED_BYTES (64ull * 1024 * 1024)
+#define MAX_APPLY_BYTES (32ull * 1024 * 1024)
+#define MAX_CACHE_BYTES (32ull * 1024 * 1024)
+#define KEEP_TAIL_BYTES (8ull * 1024 * 1024)
+#define LOAD_BYTES (4u * 1024 * 1024)
+#define STATUS_EVERY_MS 1000u
+#define SPACE_EVERY_MS 2000u
+#define IDLE_CHECKPOINT_MS 3000u
+#define SNAPSHOT_RETRY_MS 10000u
+
+uint64_t replica_now(struct replica *r)
+{
+	return r->ops->now_ms(r->ctx);
+}
+
+void replica_submit(struct replica *r, enum worker_kind worker, struct job *job)
+{
+	r->ops->submit(r->ctx, worker, job);
+}
+
+bool replica_is_leader(const struct replica *r)
+{
+	struct raft_status st;
+
+	raft_status(r->raft, &st);
+	return st.role == RAFT_LEADER;
+}
+
+uint64_t replica_leader(const struct replica *r)
+{
+	struct raft_status st;
+
+	raft_status(r->raft, &st);
+	return st.leader;
+}
+
+struct peer *replica_peer(struct replica *r, uint64_t id)
+{
+	for (size_t i = 0; i < r->peer_count; i++)
+		if (r->peers[i].id == id)
+			return &r->peers[i];
+	return NULL;
+}
+
+static void fail(struct replica *r, const struct err *err)
+{
+	if (r->failed)
+		return;
+	r->failed = true;
+	r->ops->fatal(r->ctx, err);
+}
+
+/* ---- outputs --------------------------------------------------------------------------------- */
+
+static void send_message(struct replica *r, struct raft_message *msg)
+{
+	struct buf frame = BUF_INIT;
+	uint64_t to = msg->to;
+
+	raft_message_encode(msg, &frame);
+	r->ops->send_peer(r->ctx, to, NET_RAFT, &frame);
+	buf_release(&frame);
+}
+
+static struct raft_entry *copy_entries(const struct raft_entries *from)
+{
+	struct raft_entry *to = mem_calloc(from->count, sizeof(*to));
+
+	for (size_t i = 0; i < from->count; i++) {
+		to[i] = from->v[i];
+		blob_ref(to[i].data);
+	}
+	return to;
+}
+
+/* Promises leave after all log work handed out so far: with this job, or at once when there is none. */
+static void add_promises(struct job_persist *p, struct raft_messages *msgs)
+{
+	p->promises = mem_realloc(p->promises, (p->promise_count + msgs->count) * sizeof(*p->promises));
+	for (size_t i = 0; i < msgs->count; i++) {
+		p->promises[p->promise_count++] = msgs->v[i];
+		msgs->v[i] = (struct raft_message){ .type = 0 };
+	}
+}
+
+static void carry_out_log_work(struct replica *r, struct raft_output *out)
+{
+	struct job_persist *p = NULL;
+
+	if (out->persist_hard_state || out->persist.count > 0) {
+		p = job_new(JOB_PERSIST, sizeof(*p));
+		p->set_hard = out->persist_hard_state;
+		p->hard = out->hard;
+		p->entries = copy_entries(&out->persist);
+		p->entry_count = out->persist.count;
+		add_promises(p, &out->send_when_stored);
+		list_add_tail(&r->persisting, &p->tracking);
+		replica_submit(r, WORKER_LOG, &p->job);
+	} else if (out->send_when_stored.count > 0) {
+		if (!list_empty(&r->persisting)) {
+			/* The log worker reads only the entries; promises are ours until the job is back. */
+			p = list_entry(r->persisting.prev, struct job_persist, tracking);
+			add_promises(p, &out->send_when_stored);
+		}
+		for (size_t i = 0; i < out->send_when_stored.count && !p; i++)
+			send_message(r, &out->send_when_stored.v[i]);
+	}
+}
+
+static void carry_out_apply(struct replica *r, struct raft_output *out)
+{
+	struct job_apply *apply;
+
+	if (out->apply.count == 0)
+		return;
+	apply = job_new(JOB_APPLY, sizeof(*apply));
+	apply->entries = copy_entries(&out->apply);
+	apply->entry_count = out->apply.count;
+	replica_submit(r, WORKER_APPLY, &apply->job);
+}
+
+static void carry_out_load(struct replica *r, struct raft_output *out)
+{
+	struct job_load *load;
+
+	if (out->load.lo == 0 || r->loading)
+		return;
+	r->loading = true;
+	load = job_new(JOB_LOAD, sizeof(*load));
+	load->lo = out->load.lo;
+	load->hi = out->load.hi;
+	load->max_bytes = LOAD_BYTES;
+	replica_submit(r, WORKER_READ, &load->job);
+}
+
+static void start_fetch(struct replica *r, const struct raft_output *out)
+{
+	const struct raft_member *m = raft_conf_find(raft_conf(r->raft), out->snapshot.from);
+	struct job_fetch *fetch;
+
+	if (r->fetch_running || !m)
+		return; /* the running one ends in RECEIVED or FAILED, and the leader offers again */
+	r->fetch_running = true;
+	fetch = job_new(JOB_FETCH, sizeof(*fetch));
+	fetch->from = out->snapshot.from;
+	memcpy(fetch->address, m->address, sizeof(fetch->address));
+	fetch->meta = *out->snapshot.meta;
+	log_info("replica", "fetching snapshot node=%llu from=%llu index=%llu term=%llu size=%llu",
+		 (unsigned long long)r->options.self, (unsigned long long)fetch->from,
+		 (unsigned long long)fetch->meta.index, (unsigned long long)fetch->meta.term,
+		 (unsigned long long)fetch->meta.size_bytes);
+	replica_submit(r, WORKER_FETCH, &fetch->job);
+}
+
+static void carry_out_snapshot(struct replica *r, struct raft_output *out)
+{
+	struct job_install *install;
+
+	switch (out->snapshot.action) {
+	case RAFT_SNAPSHOT_FETCH:
+		start_fetch(r, out);
+		break;
+	case RAFT_SNAPSHOT_INSTALL:
+		install = job_new(JOB_INSTALL, sizeof(*install));
+		install->meta = *out->snapshot.meta;
+		install->applied_index = r->applied_index;
+		replica_submit(r, WORKER_LOG, &install->job);
+		break;
+	case RAFT_SNAPSHOT_NONE:
+	case RAFT_SNAPSHOT_ABORT: /* a finished fetch is resumed or refused by its meta later */
+		break;
+	}
+}
+
+static void learn_peers(struct replica *r)
+{
+	const struct raft_conf *conf = raft_conf(r->raft);
+	struct peer old[RAFT_NODES_MAX];
+	size_t old_count = r->peer_count;
+
+	memcpy(old, r->peers, sizeof(old));
+	r->peer_count = 0;
+	for (size_t i = 0; i < conf->count; i++) {
+		struct peer *p = &r->peers[r->peer_count];
+
+		if (conf->members[i].id == r->options.self)
+			continue;
+		*p = (struct peer){ .id = conf->members[i].id };
+		for (size_t k = 0; k < old_count; k++)
+			if (old[k].id == p->id)
+				*p = old[k];
+		memcpy(p->address, conf->members[i].address, sizeof(p->address));
+		r->peer_count++;
+	}
+	r->ops->peers(r->ctx, conf);
+}
+
+/* The evaluator starts from the end of the log whenever that may have moved without it. */
+static void restart_evaluator(struct replica *r, bool leader)
+{
+	struct job_eval_role *role = job_new(JOB_EVAL_ROLE, sizeof(*role));
+	struct raft_status st;
+
+	list_for_each_safe(it, &r->refused) {
+		list_del(it);
+		job_free(list_entry(it, struct job, link));
+	}
+	raft_status(r->raft, &st);
+	role->generation = ++r->generation;
+	role->leader = leader;
+	role->term = st.term;
+	role->last_index = st.last_index;
+	role->last_term = st.last_term;
+	r->evaluating = leader;
+	replica_submit(r, WORKER_EVALUATE, &role->job);
+}
+
+static void tell_evaluator(struct replica *r)
+{
+	struct job_eval_applied *applied;
+
+	if (!r->evaluating)
+		return;
+	applied = job_new(JOB_EVAL_APPLIED, sizeof(*applied));
+	applied->index = r->applied_index;
+	applied->growth_allowed = r->growth_allowed;
+	replica_submit(r, WORKER_EVALUATE, &applied->job);
+}
+
+void replica_evaluate_internal(struct replica *r, const struct fs_request *rq)
+{
+	struct eval_request *job;
+
+	if (!r->evaluating)
+		return;
+	job = job_new(JOB_EVAL_REQUEST, sizeof(*job));
+	fs_request_encode(rq, &job->data);
+	job->msg.type = FS_MSG_REQUEST;
+	job->msg.body = job->data.data;
+	job->msg.body_len = job->data.len;
+	replica_submit(r, WORKER_EVALUATE, &job->job);
+}
+
+static void became_leader(struct replica *r)
+{
+	struct fs_request root = { .op = FS_MAKE_ROOT };
+
+	r->leader_since_ms = replica_now(r);
+	restart_evaluator(r, true);
+	tell_evaluator(r);
+	replica_evaluate_internal(r, &root);
+	orphans_reset(r);
+}
+
+static void on_role_changed(struct replica *r)
+{
+	struct raft_status st;
+	bool leader;
+
+	raft_status(r->raft, &st);
+	leader = st.role == RAFT_LEADER;
+	if (st.leader == r->last_leader && st.term == r->last_term && leader == r->evaluating)
+		return;
+	if (st.leader != r->last_leader)
+		log_info("replica", "%s node=%llu term=%llu leader=%llu index=%llu commit=%llu",
+			 raft_role_name(st.role), (unsigned long long)r->options.self,
+			 (unsigned long long)st.term, (unsigned long long)st.leader,
+			 (unsigned long long)st.last_index, (unsigned long long)st.commit_index);
+	if (leader && (!r->evaluating || st.term != r->last_term)) {
+		became_leader(r);
+	} else if (!leader && r->evaluating) {
+		restart_evaluator(r, false);
+		orphans_reset(r);
+	}
+	r->last_leader = st.leader;
+	r->last_term = st.term;
+	client_on_leader_change(r);
+}
+
+static void carry_out(struct replica *r, struct raft_output *out)
+{
+	carry_out_log_work(r, out);
+	for (size_t i = 0; i < out->send.count; i++)
+		send_message(r, &out->send.v[i]);
+	r->commit_index = max_u64(r->commit_index, out->commit_index);
+	carry_out_apply(r, out);
+	carry_out_load(r, out);
+	for (size_t i = 0; i < out->read_count; i++)
+		client_on_read_result(r, &out->reads[i]);
+	carry_out_snapshot(r, out);
+	if (out->cut_prefix_to > 0) {
+		struct job_cut *cut = job_new(JOB_CUT, sizeof(*cut));
+
+		cut->index = out->cut_prefix_to;
+		replica_submit(r, WORKER_LOG, &cut->job);
+	}
+	if (out->conf_changed)
+		learn_peers(r);
+	if (out->role_changed)
+		on_role_changed(r);
+}
+
+int replica_step(struct replica *r, struct raft_input *in)
+{
+	struct raft_output out;
+	int ret = raft_step(r->raft, in, &out);
+
+	if (ret == 0)
+		carry_out(r, &out);
+	return ret;
+}
+
+/* ---- proposals -------------------------------------------------------------------------------- */
+
+/* true: dealt with; false: raft is too busy, keep it and everything behind it. */
+static bool propose(struct replica *r, struct job_eval_result *res)
+{
+	struct raft_input in = { .type = RAFT_IN_PROPOSE };
+	struct raft_output out;
+	int ret;
+
+	if (res->generation != r->generation || res->proposal_count == 0)
+		return true;
+	in.propose.v = res->proposals;
+	in.propose.count = res->proposal_count;
+	in.propose.prev_index = res->prev_index;
+	in.propose.prev_term = res->prev_term;
+	ret = raft_step(r->raft, &in, &out);
+	if (ret == -EAGAIN || (ret == 0 && out.propose_result == RAFT_PROPOSE_BUSY))
+		return false;
+	if (ret < 0)
+		return true;
+	carry_out(r, &out);
+	if (out.propose_result != RAFT_PROPOSE_APPENDED && res->generation == r->generation)
+		restart_evaluator(r, replica_is_leader(r));
+	return true;
+}
+
+static void on_eval_result(struct replica *r, struct job_eval_result *res)
+{
+	if (res->job.status < 0) {
+		fail(r, &res->job.err);
+		job_free(&res->job);
+		return;
+	}
+	if (res->generation == r->generation)
+		client_on_eval_result(r, res);
+	if (!list_empty(&r->refused) || !propose(r, res))
+		list_add_tail(&r->refused, &res->job.link);
+	else
+		job_free(&res->job);
+}
+
+static void propose_again(struct replica *r)
+{
+	while (!list_empty(&r->refused)) {
+		struct list *first = r->refused.next;
+		struct job *job = list_entry(first, struct job, link);
+
+		list_del(first);
+		if (!propose(r, CONTAINER_OF(job, struct job_eval_result, job))) {
+			list_add_head(&r->refused, first);
+			return;
+		}
+		job_free(job);
+	}
+}
+
+/* ---- completions ------------------------------------------------------------------------------ */
+
+static void on_persisted(struct replica *r, struct job_persist *p)
+{
+	struct raft_input in = { .type = RAFT_IN_PERSISTED };
+
+	list_del(&p->tracking);
+	for (size_t i = 0; i < p->promise_count; i++)
+		send_message(r, &p->promises[i]);
+	in.persisted.level = RAFT_SYNCED;
+	in.persisted.hard_state = p->set_hard;
+	if (p->entry_count > 0) {
+		in.persisted.index = p->entries[p->entry_count - 1].index;
+		in.persisted.term = p->entries[p->entry_count - 1].term;
+	} else {
+		struct raft_status st;
+
+		raft_status(r->raft, &st);
+		in.persisted.index = st.synced_index;
+		in.persisted.term = raft_term_at(r->raft, st.synced_index);
+	}
+	job_free(&p->job);
+	replica_step(r, &in);
+}
+
+static void on_applied(struct replica *r, struct job_apply *apply)
+{
+	const struct raft_entry *last = &apply->entries[apply->entry_count - 1];
+	struct raft_input in = { .type = RAFT_IN_APPLIED };
+
+	r->applied_index = last->index;
+	r->applied_term = last->term;
+	r->apply_ms = replica_now(r);
+	r->dirty = true;
+	for (size_t i = 0; i < apply->entry_count; i++)
+		r->since_bytes += 64 + (apply->entries[i].data ? apply->entries[i].data->len : 0);
+	r->since_entries += apply->entry_count;
+	client_answers(r, apply->answers, apply->answer_count);
+	if (apply->orphans)
+		r->orphans.pending = true;
+	in.applied.index = last->index;
+	job_free(&apply->job);
+	replica_step(r, &in);
+	tell_evaluator(r);
+}
+
+static void on_loaded(struct replica *r, struct job_load *load)
+{
+	struct raft_input in = { .type = RAFT_IN_LOADED };
+
+	r->loading = false;
+	if (load->job.status < 0 && load->job.status != -ENOENT) {
+		fail(r, &load->job.err);
+	} else {
+		in.loaded.v = load->entries;
+		in.loaded.count = load->entry_count;
+		replica_step(r, &in);
+	}
+	job_free(&load->job);
+}
+
+static void on_checkpoint(struct replica *r, struct job_checkpoint *cp)
+{
+	struct raft_input in = { .type = RAFT_IN_DURABLE };
+
+	r->checkpointing = false;
+	r->state_bytes = cp->state_bytes;
+	in.durable.index = cp->durable_index;
+	job_free(&cp->job);
+	replica_step(r, &in);
+}
+
+static void checkpoint(struct replica *r)
+{
+	struct job_checkpoint *cp;
+
+	if (r->checkpointing)
+		return;
+	r->checkpointing = true;
+	r->dirty = false;
+	cp = job_new(JOB_CHECKPOINT, sizeof(*cp));
+	replica_submit(r, WORKER_APPLY, &cp->job);
+}
+
+/* ---- snapshots -------------------------------------------------------------------------------- */
+
+/*
+ * Bytes of log after which a snapshot is due: the option, but at least half the state, so that snapshot
+ * work stays a bounded share of all writing; staggered by node, the leader last.
+ */
+static uint64_t threshold_bytes(const struct replica *r)
+{
+	uint64_t base;
+
+	if (r->options.snapshot_threshold < 0)
+		return UINT64_MAX;
+	base = max_u64((uint64_t)r->options.snapshot_threshold, r->state_bytes / 2);
+	if (r->evaluating)
+		return base + base / 4;
+	return base + base / 16 * (r->options.self % 3);
+}
+
+static bool snapshot_is_due(const struct replica *r)
+{
+	if (r->snapshot_wanted || r->since_bytes > threshold_bytes(r))
+		return true;
+	return r->options.snapshot_interval > 0 && r->since_entries >= r->options.snapshot_interval;
+}
+
+static void snapshot_if_due(struct replica *r)
+{
+	struct job_snapshot *snap;
+
+	if (r->snapshot_running || r->fetch_running || !snapshot_is_due(r) ||
+	    replica_now(r) < r->snapshot_retry_ms || r->since_entries == 0)
+		return;
+	r->snapshot_running = true;
+	r->snapshot_wanted = false;
+	r->since_bytes = 0;
+	r->since_entries = 0;
+	snap = job_new(JOB_SNAPSHOT, sizeof(*snap));
+	replica_submit(r, WORKER_SNAPSHOT, &snap->job);
+}
+
+static void on_snapshot(struct replica *r, struct job_snapshot *snap)
+{
+	struct raft_input in = { .type = RAFT_IN_SNAPSHOT_CREATED };
+
+	r->snapshot_running = false;
+	if (snap->job.status < 0) {
+		/* The log stays, so nothing is lost; tried again after a while. */
+		log_error("replica", "cannot make a snapshot: %s", snap->job.err.text);
+		snprintf(r->snapshot_error, sizeof(r->snapshot_error), "%.255s", snap->job.err.text);
+		r->snapshot_retry_ms = replica_now(r) + SNAPSHOT_RETRY_MS;
+		r->snapshot_wanted = true;
+	} else {
+		log_info("replica", "snapshot node=%llu index=%llu term=%llu size=%llu",
+			 (unsigned long long)r->options.self, (unsigned long long)snap->meta.index,
+			 (unsigned long long)snap->meta.term, (unsigned long long)snap->meta.size_bytes);
+		r->snapshot_error[0] = '\0';
+		r->snapshots_made++;
+		in.snapshot.meta = &snap->meta;
+		replica_step(r, &in);
+		checkpoint(r); /* the log is cut only below what a checkpoint made durable */
+	}
+	job_free(&snap->job);
+}
+
+static void on_fetched(struct replica *r, struct job_fetch *fetch)
+{
+	struct raft_input in = { .type = RAFT_IN_SNAPSHOT_RECEIVED };
+
+	r->fetch_running = false;
+	if (fetch->job.status < 0)
+		in.type = RAFT_IN_SNAPSHOT_FAILED;
+	in.snapshot.meta = &fetch->meta;
+	in.snapshot.result = fetch->job.status;
+	replica_step(r, &in);
+	job_free(&fetch->job);
+}
+
+static void on_installed(struct replica *r, struct job_install *install)
+{
+	struct raft_input in = { .type = RAFT_IN_SNAPSHOT_INSTALLED };
+
+	if (install->job.status < 0 && install->job.status != -ESTALE) {
+		fail(r, &install->job.err);
+		job_free(&install->job);
+		return;
+	}
+	if (install->job.status == 0) {
+		log_info("replica", "installed snapshot node=%llu index=%llu term=%llu",
+			 (unsigned long long)r->options.self, (unsigned long long)install->meta.index,
+			 (unsigned long long)install->meta.term);
+		r->applied_index = install->meta.index;
+		r->applied_term = install->meta.term;
+		r->since_bytes = 0;
+		r->since_entries = 0;
+		r->snapshots_installed++;
+	}
+	in.snapshot.meta = &install->meta;
+	in.snapshot.result = install->job.status;
+	replica_step(r, &in);
+	if (install->job.status == 0)
+		client_on_installed(r);
+	job_free(&install->job);
+}
+
+static void on_space(struct replica *r, struct job_space *space)
+{
+	bool low = false;
+
+	r->space.space = space->space;
+	r->space.log_bytes = space->log_bytes;
+	r->space.written_bytes = space->written_bytes;
+	low = space->space.free_bytes < space->space.reserve_bytes;
+	for (size_t i = 0; i < r->peer_count; i++)
+		low = low || (r->peers[i].connected && r->peers[i].space_low);
+	if (low == r->growth_allowed) {
+		r->growth_allowed = !low;
+		log_warning("replica", low ? "space is short: writes fail with ENOSPC, deletes work node=%llu" :
+					     "space is enough again: writes work node=%llu",
+			    (unsigned long long)r->options.self);
+		tell_evaluator(r);
+	}
+	job_free(&space->job);
+}
+
+void replica_job_done(struct replica *r, struct job *job)
+{
+	bool may_fail = job->type == JOB_READ || job->type == JOB_BULK || job->type == JOB_FETCH ||
+			job->type == JOB_SNAPSHOT || job->type == JOB_INSTALL || job->type == JOB_LOAD ||
+			job->type == JOB_CHECK || job->type == JOB_SPACE || job->type == JOB_EVAL_RESULT;
+
+	if (job->status < 0 && !may_fail) {
+		fail(r, &job->err);
+		if (job->type == JOB_PERSIST)
+			list_del(&CONTAINER_OF(job, struct job_persist, job)->tracking);
+		job_free(job);
+		return;
+	}
+	switch (job->type) {
+	case JOB_PERSIST:
+		on_persisted(r, CONTAINER_OF(job, struct job_persist, job));
+		break;
+	case JOB_APPLY:
+		on_applied(r, CONTAINER_OF(job, struct job_apply, job));
+		break;
+	case JOB_CHECKPOINT:
+		on_checkpoint(r, CONTAINER_OF(job, struct job_checkpoint, job));
+		break;
+	case JOB_INSTALL:
+		on_installed(r, CONTAINER_OF(job, struct job_install, job));
+		break;
+	case JOB_EVAL_RESULT:
+		on_eval_result(r, CONTAINER_OF(job, struct job_eval_result, job));
+		break;
+	case JOB_READ:
+		client_on_read_done(r, CONTAINER_OF(job, struct job_read, job));
+		break;
+	case JOB_LOAD:
+		on_loaded(r, CONTAINER_OF(job, struct job_load, job));
+		break;
+	case JOB_BULK: {
+		struct job_bulk *bulk = CONTAINER_OF(job, struct job_bulk, job);
+		struct buf frame = BUF_INIT;
+
+		bulk_reply_encode(bulk, &frame);
+		r->ops->send_bulk(r->ctx, bulk->conn_id, &frame);
+		buf_release(&frame);
+		job_free(job);
+		break;
+	}
+	case JOB_SPACE:
+		on_space(r, CONTAINER_OF(job, struct job_space, job));
+		break;
+	case JOB_CHECK:
+		r->ops->check_done(r->ctx, CONTAINER_OF(job, struct job_check, job));
+		job_free(job);
+		break;
+	case JOB_SNAPSHOT:
+		on_snapshot(r, CONTAINER_OF(job, struct job_snapshot, job));
+		break;
+	case JOB_FETCH:
+		on_fetched(r, CONTAINER_OF(job, struct job_fetch, job));
+		break;
+	default:
+		job_free(job);
+		break;
+	}
+}
+
+/* ---- other events ------------------------------------------------------------------------------ */
+
+void replica_flush(struct replica *r)
+{
+	propose_again(r);
+	client_start_rounds(r);
+	client_finish_rounds(r);
+}
+
+void replica_tick(struct replica *r)
+{
+	struct raft_input in = { .type = RAFT_IN_TICK };
+	uint64_t now = replica_now(r);
+
+	replica_step(r, &in);
+	if (now >= r->status_ms) {
+		r->status_ms = now + STATUS_EVERY_MS;
+		status_send(r);
+	}
+	if (now >= r->space_ms) {
+		struct job_space *space = job_new(JOB_SPACE, sizeof(*space));
+
+		r->space_ms = now + SPACE_EVERY_MS;
+		replica_submit(r, WORKER_READ, &space->job);
+	}
+	snapshot_if_due(r);
+	if (r->dirty && now >= r->apply_ms + IDLE_CHECKPOINT_MS)
+		checkpoint(r);
+	orphans_tick(r);
+}
+
+void replica_peer_up(struct replica *r, uint64_t node_id)
+{
+	struct peer *p = replica_peer(r, node_id);
+
+	if (!p)
+		return;
+	p->connected = true;
+	/* What either side had under way on the old connection may be lost. */
+	if (node_id == replica_leader(r))
+		client_resend(r);
+	if (r->evaluating) {
+		struct fs_msg msg = { .type = FS_MSG_RESEND };
+		struct buf frame = BUF_INIT;
+
+		fs_msg_encode(&msg, &frame);
+		r->ops->send_peer(r->ctx, node_id, NET_FORWARD_REPLY, &frame);
+		buf_release(&frame);
+	}
+}
+
+void replica_peer_down(struct replica *r, uint64_t node_id)
+{
+	struct raft_input in = { .type = RAFT_IN_UNREACHABLE };
+	struct peer *p = replica_peer(r, node_id);
+
+	if (!p || !p->connected)
+		return;
+	p->connected = false;
+	in.peer.id = node_id;
+	replica_step(r, &in);
+}
+
+static void on_raft_frame(struct replica *r, uint64_t from, const uint8_t *payload, size_t len)
+{
+	struct raft_input in = { .type = RAFT_IN_MESSAGE };
+	struct raft_message msg;
+
+	if (raft_message_decode(&msg, payload, len) < 0 || msg.from != from) {
+		log_warning("replica", "dropped a message of node=%llu that does not decode",
+			    (unsigned long long)from);
+		return;
+	}
+	in.message = &msg;
+	replica_step(r, &in);
+	raft_message_release(&msg);
+}
+
+void replica_peer_frame(struct replica *r, uint64_t from, uint8_t frame_type, const uint8_t *payload,
+			size_t len)
+{
+	struct peer *p = replica_peer(r, from);
+
+	if (!p)
+		return;
+	p->heard_ms = replica_now(r);
+	switch (frame_type) {
+	case NET_RAFT:
+		on_raft_frame(r, from, payload, len);
+		break;
+	case NET_FORWARD:
+		client_on_forward(r, from, payload, len);
+		break;
+	case NET_FORWARD_REPLY:
+		client_on_forward_reply(r, from, payload, len);
+		break;
+	case NET_NODE_STATUS:
+		status_receive(r, from, payload, len);
+		break;
+	default:
+		break;
+	}
+}
+
+int replica_bulk_frame(struct replica *r, uint64_t conn_id, const uint8_t *payload, size_t len)
+{
+	struct job_bulk *bulk = job_new(JOB_BULK, sizeof(*bulk));
+	int ret = bulk_request_decode(bulk, payload, len);
+
+	if (ret < 0) {
+		job_free(&bulk->job);
+		return ret;
+	}
+	bulk->conn_id = conn_id;
+	replica_submit(r, WORKER_READ, &bulk->job);
+	return 0;
+}
+
+/* ---- life ------------------------------------------------------------------------------------- */
+
+static struct raft *make_core(const struct replica_options *o, const struct store_boot *boot,
+			      const struct kv_meta *state, struct err *err)
+{
+	struct raft_options options = {
+		.self = o->self,
+		.group = o->group,
+		.seed = o->seed,
+		.election_ticks = o->election_ticks,
+		.heartbeat_ticks = o->heartbeat_ticks,
+		.max_message_bytes = MAX_MESSAGE_BYTES,
+		.max_inflight_messages = MAX_INFLIGHT_MESSAGES,
+		.max_inflight_bytes = MAX_INFLIGHT_BYTES,
+		.max_uncommitted_bytes = MAX_UNCOMMITTED_BYTES,
+		.max_apply_bytes = MAX_APPLY_BYTES,
+		.max_cache_bytes = MAX_CACHE_BYTES,
+		.keep_tail_bytes = o->snapshot_threshold >= 0 ?
+			min_u64(KEEP_TAIL_BYTES, (uint64_t)o->snapshot_threshold) : KEEP_TAIL_BYTES,
+	};
+	struct raft_boot rb = {
+		.hard = boot->hard,
+		.incarnation = boot->incarnation,
+		.conf = state->conf,
+		.base_index = boot->base_index,
+		.base_term = boot->base_term,
+		.terms = boot->terms,
+		.term_count = boot->term_count,
+		.last_index = boot->last_index,
+		.applied_index = state->applied_index,
+		.applied_term = state->applied_term,
+		.durable_index = boot->base_index,
+		.snapshot = boot->snapshot,
+	};
+
+	return raft_new(&options, &rb, err);
+}
+
+struct replica *replica_new(const struct replica_options *options, const struct store_boot *boot,
+			    const struct kv_meta *state, const struct replica_io_ops *ops, void *ctx,
+			    struct err *err)
+{
+	struct raft *core = make_core(options, boot, state, err);
+	struct replica *r;
+
+	if (!core)
+		return NULL;
+	r = mem_calloc(1, sizeof(*r));
+	r->options = *options;
+	r->ops = ops;
+	r->ctx = ctx;
+	r->raft = core;
+	r->applied_index = state->applied_index;
+	r->applied_term = state->applied_term;
+	r->growth_allowed = true;
+	r->dirty = true; /* a checkpoint tells what is durable */
+	r->apply_ms = ops->now_ms(ctx);
+	r->since_entries = state->applied_index - boot->snapshot.index;
+	list_init(&r->persisting);
+	list_init(&r->refused);
+	list_init(&r->holders);
+	client_init(r);
+	learn_peers(r);
+	return r;
+}
+
+void replica_free(struct replica *r)
+{
+	if (!r)
+		return;
+	client_release(r);
+	orphans_release(r);
+	list_for_each_safe(it, &r->refused) {
+		list_del(it);
+		job_free(list_entry(it, struct job, link));
+	}
+	raft_free(r->raft);
+	free(r);
+}
+
+/* ---- administration ---------------------------------------------------------------------------- */
+
+void replica_snapshot_now(struct replica *r)
+{
+	r->snapshot_wanted = true;
+	r->snapshot_retry_ms = 0;
+	snapshot_if_due(r);
+}
+
+void replica_check(struct replica *r, uint64_t admin_id, bool tree)
+{
+	struct job_check *check = job_new(JOB_CHECK, sizeof(*check));
+
+	check->admin_id = admin_id;
+	check->tree = tree;
+	replica_submit(r, WORKER_SNAPSHOT, &check->job);
+}
+
+int replica_transfer(struct replica *r, uint64_t to)
+{
+	struct raft_input in = { .type = RAFT_IN_TRANSFER };
+
+	if (!replica_is_leader(r))
+		return -EPERM;
+	if (!replica_peer(r, to))
+		return -ENOENT;
+	in.peer.id = to;
+	return replica_step(r, &in);
+}
+
+void replica_info(struct replica *r, struct replica_info *info)
+{
+	uint64_t now = replica_now(r);
+
+	*info = (struct replica_info){ .space = r->space.space };
+	raft_status(r->raft, &info->raft);
+	info->log_bytes = r->space.log_bytes;
+	info->written_bytes = r->space.written_bytes;
+	info->state_bytes = r->state_bytes;
+	info->snapshot_threshold_bytes = threshold_bytes(r);
+	info->log_since_snapshot_bytes = r->since_bytes;
+	info->snapshot_running = r->snapshot_running;
+	info->fetch_running = r->fetch_running;
+	info->snapshots_made = r->snapshots_made;
+	info->snapshots_installed = r->snapshots_installed;
+	memcpy(info->snapshot_error, r->snapshot_error, sizeof(info->snapshot_error));
+	info->clients = r->clients.count;
+	info->waiters = r->waiters.count;
+	info->pending_reads = r->reads_open;
+	info->leader_since_ms = r->evaluating ? now - r->leader_since_ms : 0;
+	info->orphans = r->orphan_count;
+	info->peer_count = r->peer_count;
+	for (size_t i = 0; i < r->peer_count; i++) {
+		const struct peer *p = &r->peers[i];
+		struct replica_peer_info *pi = &info->peers[i];
+
+		pi->id = p->id;
+		memcpy(pi->address, p->address, sizeof(pi->address));
+		pi->connected = p->connected;
+		pi->heard_ms_ago = p->heard_ms ? now - p->heard_ms : UINT64_MAX;
+		pi->applied_index = p->applied_index;
+		pi->free_bytes = p->space.free_bytes;
+		pi->total_bytes = p->space.total_bytes;
+		pi->space_low = p->space_low;
+	}
+}
+
+const struct raft_conf *replica_conf(const struct replica *r)
+{
+	return raft_conf(r->raft);
+}

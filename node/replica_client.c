@@ -1,0 +1,594 @@
+/*
+ * replica_client.c - clients of this node, what they wait for, and what is passed on for them.
+ *
+ * A change leaves a waiter (uuid, seq) here, wherever it is evaluated; the waiter is answered when this
+ * node has applied the entry, so a mount reads its own writes. An error or a duplicate comes from the
+ * leader as an answer instead. A read joins a read round; the round is confirmed by the leader, then
+ * waits until this node has applied that far.
+ */
+#include "node/replica_internal.h"
+
+static uint64_t waiter_hash(const uint8_t uuid[KV_UUID_SIZE], uint64_t seq)
+{
+	return hash64_seed(uuid, KV_UUID_SIZE, seq);
+}
+
+static struct waiter *waiter_find(struct replica *r, const uint8_t uuid[KV_UUID_SIZE], uint64_t seq)
+{
+	uint64_t hash = waiter_hash(uuid, seq);
+
+	for (struct hnode *n = htable_first(&r->waiters, hash); n; n = htable_next(n)) {
+		struct waiter *w = CONTAINER_OF(n, struct waiter, node);
+
+		if (w->seq == seq && memcmp(w->uuid, uuid, KV_UUID_SIZE) == 0)
+			return w;
+	}
+	return NULL;
+}
+
+static void waiter_drop(struct replica *r, struct waiter *w)
+{
+	htable_del(&r->waiters, &w->node);
+	free(w);
+}
+
+static void waiter_note(struct replica *r, uint64_t client_id, const struct fs_msg *m)
+{
+	struct waiter *w = waiter_find(r, m->uuid, m->seq);
+
+	if (!w) {
+		w = mem_calloc(1, sizeof(*w));
+		memcpy(w->uuid, m->uuid, KV_UUID_SIZE);
+		w->seq = m->seq;
+		htable_add(&r->waiters, &w->node, waiter_hash(w->uuid, w->seq));
+	}
+	w->tag = m->tag;
+	w->client_id = client_id;
+}
+
+static struct client *client_find(struct replica *r, uint64_t id)
+{
+	for (struct hnode *n = htable_first(&r->clients, hash_u64(id)); n; n = htable_next(n)) {
+		struct client *c = CONTAINER_OF(n, struct client, node);
+
+		if (c->id == id)
+			return c;
+	}
+	return NULL;
+}
+
+static void send_msg(struct replica *r, uint64_t client_id, const struct fs_msg *m)
+{
+	struct buf frame = BUF_INIT;
+
+	fs_msg_encode(m, &frame);
+	r->ops->send_client(r->ctx, client_id, &frame);
+	buf_release(&frame);
+}
+
+static void send_reply(struct replica *r, uint64_t client_id, uint64_t tag, uint64_t seq,
+		       uint64_t session_id, int32_t status, const uint8_t *body, size_t len)
+{
+	struct fs_msg m = {
+		.type = FS_MSG_REPLY,
+		.tag = tag,
+		.seq = seq,
+		.session_id = session_id,
+		.status = status,
+		.body = status == 0 ? body : NULL,
+		.body_len = status == 0 ? len : 0,
+	};
+
+	send_msg(r, client_id, &m);
+}
+
+/* ---- changes ---------------------------------------------------------------------------------- */
+
+static void evaluate_here(struct replica *r, uint64_t origin, const struct fs_msg *m)
+{
+	struct eval_request *rq = job_new(JOB_EVAL_REQUEST, sizeof(*rq));
+
+	rq->origin = origin;
+	rq->msg = *m;
+	buf_put(&rq->data, m->body, m->body_len);
+	rq->msg.body = rq->data.data;
+	rq->msg.body_len = rq->data.len;
+	replica_submit(r, WORKER_EVALUATE, &rq->job);
+}
+
+static bool change_is_sane(const struct fs_msg *m)
+{
+	return m->seq > 0 && m->low > 0 && m->low <= m->seq;
+}
+
+static void on_change(struct replica *r, uint64_t client_id, const struct fs_msg *m)
+{
+	uint64_t leader = replica_leader(r);
+
+	if (!change_is_sane(m)) {
+		send_reply(r, client_id, m->tag, m->seq, 0, -EINVAL, NULL, 0);
+		return;
+	}
+	waiter_note(r, client_id, m);
+	if (r->evaluating) {
+		evaluate_here(r, r->options.self, m);
+	} else if (leader != 0 && leader != r->options.self) {
+		struct buf frame = BUF_INIT;
+
+		fs_msg_encode(m, &frame);
+		r->ops->send_peer(r->ctx, leader, NET_FORWARD, &frame);
+		buf_release(&frame);
+	}
+	/* Without a leader it waits; when there is one the client is told to send again. */
+}
+
+void client_on_forward(struct replica *r, uint64_t from, const uint8_t *payload, size_t len)
+{
+	struct fs_msg m;
+
+	if (fs_msg_decode(&m, payload, len) < 0) {
+		log_warning("replica", "dropped a forwarded message of node=%llu that does not decode",
+			    (unsigned long long)from);
+		return;
+	}
+	if (m.type == FS_MSG_ANSWER) {
+		orphans_answer(r, &m);
+	} else if (m.type == FS_MSG_BYE) {
+		orphans_bye(r, m.uuid);
+	} else if (m.type == FS_MSG_QUERY) {
+		client_query_holders(r, &m);
+	} else if (m.type == FS_MSG_REQUEST && change_is_sane(&m)) {
+		if (r->evaluating) {
+			evaluate_here(r, from, &m);
+		} else {
+			struct fs_msg again = { .type = FS_MSG_RESEND };
+			struct buf frame = BUF_INIT;
+
+			fs_msg_encode(&again, &frame);
+			r->ops->send_peer(r->ctx, from, NET_FORWARD_REPLY, &frame);
+			buf_release(&frame);
+		}
+	}
+}
+
+static void answer_waiter(struct replica *r, const uint8_t uuid[KV_UUID_SIZE], uint64_t seq,
+			  uint64_t session_id, int32_t status, const uint8_t *body, size_t len)
+{
+	struct waiter *w = waiter_find(r, uuid, seq);
+
+	if (!w)
+		return;
+	send_reply(r, w->client_id, w->tag, seq, session_id, status, body, len);
+	waiter_drop(r, w);
+}
+
+void client_answers(struct replica *r, const struct apply_answer *answers, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		answer_waiter(r, answers[i].uuid, answers[i].seq, answers[i].session_id,
+			      answers[i].status, answers[i].reply, answers[i].reply_len);
+}
+
+void client_on_forward_reply(struct replica *r, uint64_t from, const uint8_t *payload, size_t len)
+{
+	struct fs_msg m;
+
+	if (fs_msg_decode(&m, payload, len) < 0) {
+		log_warning("replica", "dropped an answer of node=%llu that does not decode",
+			    (unsigned long long)from);
+		return;
+	}
+	if (m.type == FS_MSG_RESEND)
+		client_resend(r);
+	else if (m.type == FS_MSG_REPLY)
+		answer_waiter(r, m.uuid, m.seq, m.session_id, m.status, m.body, m.body_len);
+}
+
+/* An answer leaves for the node whose client asked. */
+static void deliver_answer(struct replica *r, const struct eval_answer *a)
+{
+	struct fs_msg m = {
+		.type = FS_MSG_REPLY,
+		.tag = a->tag,
+		.seq = a->seq,
+		.session_id = a->session_id,
+		.status = a->status,
+		.body = a->reply.data,
+		.body_len = a->status == 0 ? a->reply.len : 0,
+	};
+	struct buf frame = BUF_INIT;
+
+	if (a->origin == r->options.self) {
+		answer_waiter(r, a->uuid, a->seq, a->session_id, a->status, a->reply.data, a->reply.len);
+		return;
+	}
+	memcpy(m.uuid, a->uuid, KV_UUID_SIZE);
+	fs_msg_encode(&m, &frame);
+	r->ops->send_peer(r->ctx, a->origin, NET_FORWARD_REPLY, &frame);
+	buf_release(&frame);
+}
+
+void client_on_eval_result(struct replica *r, struct job_eval_result *res)
+{
+	struct raft_status st;
+
+	raft_status(r->raft, &st);
+	for (size_t i = 0; i < res->answer_count; i++) {
+		struct eval_answer *a = &res->answers[i];
+		struct confirm *c;
+
+		if (a->executed) {
+			deliver_answer(r, a);
+			continue;
+		}
+		c = mem_calloc(1, sizeof(*c));
+		c->term = st.term;
+		c->seen_index = res->seen_index;
+		c->answer = *a;
+		a->reply = BUF_INIT;
+		list_add_tail(&r->gathering_answers, &c->link);
+	}
+}
+
+/* ---- reads ------------------------------------------------------------------------------------ */
+
+static void on_read(struct replica *r, uint64_t client_id, const struct fs_msg *m)
+{
+	struct job_read *read = job_new(JOB_READ, sizeof(*read));
+
+	read->client_id = client_id;
+	memcpy(read->uuid, m->uuid, KV_UUID_SIZE);
+	read->tag = m->tag;
+	buf_put(&read->data, m->body, m->body_len);
+	list_add_tail(&r->gathering, &read->job.link);
+	r->reads_open++;
+}
+
+static struct read_round *round_new(struct replica *r)
+{
+	struct read_round *round = mem_calloc(1, sizeof(*round));
+
+	round->id = ++r->read_ids;
+	list_init(&round->jobs);
+	list_init(&round->answers);
+	list_splice_tail(&round->jobs, &r->gathering);
+	list_splice_tail(&round->answers, &r->gathering_answers);
+	list_add_tail(&r->rounds, &round->link);
+	return round;
+}
+
+static void round_regather(struct replica *r, struct read_round *round)
+{
+	list_splice_tail(&r->gathering, &round->jobs);
+	list_splice_tail(&r->gathering_answers, &round->answers);
+	list_del(&round->link);
+	free(round);
+}
+
+void client_start_rounds(struct replica *r)
+{
+	while (!list_empty(&r->gathering) || !list_empty(&r->gathering_answers)) {
+		struct raft_input in = { .type = RAFT_IN_READ };
+		struct read_round *round;
+
+		if (replica_leader(r) == 0)
+			return; /* a new leader's arrival calls again */
+		round = round_new(r);
+		in.read.id = round->id;
+		if (replica_step(r, &in) < 0) {
+			round_regather(r, round);
+			return; /* at the core's limit; the next tick tries again */
+		}
+		/* Refused at once (no leader now): what it held was gathered again; wait for the next call. */
+		if (!list_empty(&r->gathering) || !list_empty(&r->gathering_answers))
+			return;
+	}
+}
+
+void client_on_read_result(struct replica *r, const struct raft_read_result *res)
+{
+	list_for_each_safe(it, &r->rounds) {
+		struct read_round *round = list_entry(it, struct read_round, link);
+
+		if (round->id != res->id)
+			continue;
+		if (!res->ok) {
+			round_regather(r, round);
+			return;
+		}
+		round->confirmed = true;
+		round->index = res->index;
+		return;
+	}
+}
+
+static void finish_answers(struct replica *r, struct read_round *round)
+{
+	struct raft_status st;
+
+	raft_status(r->raft, &st);
+	list_for_each_safe(it, &round->answers) {
+		struct confirm *c = list_entry(it, struct confirm, link);
+
+		if (c->term == st.term && st.role == RAFT_LEADER && c->seen_index > r->commit_index)
+			continue; /* saw entries that are not committed yet */
+		if (c->term == st.term && st.role == RAFT_LEADER)
+			deliver_answer(r, &c->answer);
+		/* Else leadership ended in between: the client sends again to the new leader. */
+		list_del(it);
+		buf_release(&c->answer.reply);
+		free(c);
+	}
+}
+
+void client_finish_rounds(struct replica *r)
+{
+	list_for_each_safe(it, &r->rounds) {
+		struct read_round *round = list_entry(it, struct read_round, link);
+
+		if (!round->confirmed)
+			continue;
+		finish_answers(r, round);
+		if (round->index > r->applied_index)
+			continue;
+		list_for_each_safe(job, &round->jobs) {
+			struct job_read *read =
+				CONTAINER_OF(list_entry(job, struct job, link), struct job_read, job);
+
+			list_del(job);
+			read->min_index = round->index;
+			replica_submit(r, WORKER_READ, &read->job);
+		}
+		if (!list_empty(&round->answers))
+			continue;
+		list_del(it);
+		free(round);
+	}
+}
+
+void client_on_read_done(struct replica *r, struct job_read *read)
+{
+	if (read->session_lookup) {
+		if (read->found)
+			answer_waiter(r, read->uuid, read->seq, read->session_id, read->job.status,
+				      read->reply.data, read->reply.len);
+	} else if (read->client_id == 0) {
+		orphans_listed(r, read);
+	} else {
+		r->reads_open--;
+		send_reply(r, read->client_id, read->tag, 0, 0, read->job.status, read->reply.data,
+			   read->reply.len);
+	}
+	job_free(&read->job);
+}
+
+/* ---- leaders and snapshots come and go ---------------------------------------------------------- */
+
+static void tell_each(struct hnode *node, void *ctx)
+{
+	struct client *c = CONTAINER_OF(node, struct client, node);
+	void **args = ctx;
+
+	send_msg(args[0], c->id, args[1]);
+}
+
+static void tell_all(struct replica *r, const struct fs_msg *m)
+{
+	struct fs_msg copy = *m;
+	void *args[2] = { r, &copy };
+
+	htable_each(&r->clients, tell_each, args);
+}
+
+void client_resend(struct replica *r)
+{
+	struct fs_msg m = { .type = FS_MSG_RESEND };
+
+	tell_all(r, &m);
+}
+
+void client_state(struct replica *r)
+{
+	struct fs_msg m = { .type = FS_MSG_STATE, .has_leader = replica_leader(r) != 0 };
+
+	tell_all(r, &m);
+}
+
+void client_on_leader_change(struct replica *r)
+{
+	/* Answers of a leadership that ended are void; finish_answers() drops them by their term. */
+	list_for_each(it, &r->rounds)
+		finish_answers(r, list_entry(it, struct read_round, link));
+	client_state(r);
+	if (replica_leader(r) != 0)
+		client_resend(r);
+}
+
+static void lookup_waiter(struct hnode *node, void *ctx)
+{
+	struct waiter *w = CONTAINER_OF(node, struct waiter, node);
+	struct replica *r = ctx;
+	struct job_read *read = job_new(JOB_READ, sizeof(*read));
+
+	read->session_lookup = true;
+	memcpy(read->uuid, w->uuid, KV_UUID_SIZE);
+	read->seq = w->seq;
+	read->min_index = r->applied_index;
+	replica_submit(r, WORKER_READ, &read->job);
+}
+
+/* Entries inside the image were never applied here one by one: answer from the session table. */
+void client_on_installed(struct replica *r)
+{
+	htable_each(&r->waiters, lookup_waiter, r);
+}
+
+/* ---- orphan queries ------------------------------------------------------------------------------ */
+
+struct query_ctx {
+	struct replica *r;
+	const struct fs_msg *query;
+};
+
+static void query_each(struct hnode *node, void *ctx)
+{
+	struct client *c = CONTAINER_OF(node, struct client, node);
+	const struct query_ctx *q = ctx;
+
+	if (c->holder)
+		send_msg(q->r, c->id, q->query);
+}
+
+void client_query_holders(struct replica *r, const struct fs_msg *query)
+{
+	struct query_ctx q = { .r = r, .query = query };
+
+	htable_each(&r->clients, query_each, &q);
+}
+
+/* What a client says for the leader's ears: handled here or passed on. */
+static void to_leader(struct replica *r, const struct fs_msg *m)
+{
+	uint64_t leader = replica_leader(r);
+	struct buf frame = BUF_INIT;
+
+	if (r->evaluating) {
+		if (m->type == FS_MSG_ANSWER)
+			orphans_answer(r, m);
+		else
+			orphans_bye(r, m->uuid);
+	} else if (leader != 0) {
+		fs_msg_encode(m, &frame);
+		r->ops->send_peer(r->ctx, leader, NET_FORWARD, &frame);
+		buf_release(&frame);
+	}
+}
+
+/* ---- connections ---------------------------------------------------------------------------------- */
+
+void client_init(struct replica *r)
+{
+	list_init(&r->gathering);
+	list_init(&r->gathering_answers);
+	list_init(&r->rounds);
+}
+
+static void free_client(struct hnode *node, void *ctx)
+{
+	(void)ctx;
+	free(CONTAINER_OF(node, struct client, node));
+}
+
+static void free_waiter(struct hnode *node, void *ctx)
+{
+	(void)ctx;
+	free(CONTAINER_OF(node, struct waiter, node));
+}
+
+void client_release(struct replica *r)
+{
+	list_for_each_safe(it, &r->rounds)
+		round_regather(r, list_entry(it, struct read_round, link));
+	list_for_each_safe(it, &r->gathering) {
+		list_del(it);
+		job_free(list_entry(it, struct job, link));
+	}
+	list_for_each_safe(it, &r->gathering_answers) {
+		struct confirm *c = list_entry(it, struct confirm, link);
+
+		list_del(it);
+		buf_release(&c->answer.reply);
+		free(c);
+	}
+	htable_each(&r->clients, free_client, NULL);
+	htable_each(&r->waiters, free_waiter, NULL);
+	htable_release(&r->clients);
+	htable_release(&r->waiters);
+}
+
+void replica_client_open(struct replica *r, uint64_t client_id)
+{
+	struct client *c = mem_calloc(1, sizeof(*c));
+	struct fs_msg m = { .type = FS_MSG_STATE, .has_leader = replica_leader(r) != 0 };
+
+	c->id = client_id;
+	htable_add(&r->clients, &c->node, hash_u64(client_id));
+	send_msg(r, client_id, &m);
+}
+
+struct close_ctx {
+	struct replica *r;
+	uint64_t client_id;
+	struct waiter **found;
+	size_t count;
+};
+
+static void find_waiters(struct hnode *node, void *ctx)
+{
+	struct close_ctx *close = ctx;
+	struct waiter *w = CONTAINER_OF(node, struct waiter, node);
+
+	if (w->client_id != close->client_id)
+		return;
+	close->found = mem_realloc(close->found, (close->count + 1) * sizeof(*close->found));
+	close->found[close->count++] = w;
+}
+
+void replica_client_close(struct replica *r, uint64_t client_id)
+{
+	struct client *c = client_find(r, client_id);
+	struct close_ctx closing = { .r = r, .client_id = client_id };
+
+	if (!c)
+		return;
+	htable_each(&r->waiters, find_waiters, &closing);
+	for (size_t i = 0; i < closing.count; i++)
+		waiter_drop(r, closing.found[i]);
+	free(closing.found);
+	htable_del(&r->clients, &c->node);
+	free(c);
+}
+
+static void note_client(struct replica *r, struct client *c, const struct fs_msg *m)
+{
+	memcpy(c->uuid, m->uuid, KV_UUID_SIZE);
+	c->known = true;
+	c->heard_ms = replica_now(r);
+	if (m->session_id)
+		c->session_id = m->session_id;
+	if (m->flags & FS_MSG_HOLDER) {
+		c->holder = true;
+		orphans_heard(r, m->uuid, 0);
+	}
+}
+
+int replica_client_frame(struct replica *r, uint64_t client_id, const uint8_t *payload, size_t len)
+{
+	struct client *c = client_find(r, client_id);
+	struct fs_msg m;
+
+	if (!c || fs_msg_decode(&m, payload, len) < 0)
+		return -EPROTO;
+	note_client(r, c, &m);
+	switch (m.type) {
+	case FS_MSG_REQUEST:
+		if (m.body_len == 0)
+			return -EPROTO;
+		if (m.seq == 0)
+			on_read(r, client_id, &m);
+		else
+			on_change(r, client_id, &m);
+		return 0;
+	case FS_MSG_ANSWER:
+		to_leader(r, &m);
+		return 0;
+	case FS_MSG_BYE:
+		c->holder = false;
+		to_leader(r, &m);
+		return 0;
+	case FS_MSG_ALIVE:
+		return 0;
+	default:
+		return -EPROTO;
+	}
+}
