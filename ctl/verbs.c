@@ -1,0 +1,101 @@
+/* verbs.c - the tables: verbs and their options. The man page is compared with them. */
+#include "ctl/ctl.h"
+
+#define AT(field) offsetof(struct ctl_args, field)
+#define HELP                                                                                    \
+	{ .name = "help", .short_name = 'h', .kind = OPT_FLAG, .offset = AT(help),                \
+	  .help = "print this text" }
+#define NODE                                                                                     \
+	{ .name = "node", .short_name = 'n', .kind = OPT_STRING, .offset = AT(node),              \
+	  .value = "NODE", .def = "$QUORUMFS_NODE, else /var/lib/quorumfs",                       \
+	  .help = "node to ask: a store's directory, a socket, or host:port" }
+#define TIMEOUT                                                                                  \
+	{ .name = "timeout", .kind = OPT_U64, .offset = AT(timeout_ms), .value = "MS",            \
+	  .def = "10000", .help = "give up after this long", .min = 1, .max = 3600000 }
+#define FORMAT                                                                                   \
+	{ .name = "json", .kind = OPT_FLAG, .offset = AT(json), .help = "same as -w json" },      \
+	{ .name = "write-out", .short_name = 'w', .kind = OPT_STRING, .offset = AT(format),       \
+	  .value = "table|json", .def = "table", .help = "output format" }
+
+const struct opt ctl_init_options[] = {
+	{ .name = "members", .kind = OPT_STRING, .offset = AT(members), .value = "HOST:PORT,...",
+	  .help = "addresses of nodes 1, 2, ...; the same list on every machine" },
+	{ .name = "id", .kind = OPT_U64, .offset = AT(id), .value = "N", .def = "1",
+	  .help = "which of the members this node is", .min = 1, .max = 7 },
+	{ .name = "cluster", .kind = OPT_STRING, .offset = AT(cluster), .value = "HEX",
+	  .def = "derived from the members; random for one node",
+	  .help = "32 hex digits, the same on every machine" },
+	HELP,
+};
+const size_t ctl_init_option_count = ARRAY_SIZE(ctl_init_options);
+
+const struct opt ctl_cluster_options[] = {
+	{ .name = "snapshot-threshold", .kind = OPT_SIZE, .offset = AT(snapshot_threshold),
+	  .value = "BYTES", .def = "64M", .help = "as for quorumfsd; -1: never", .min = -1,
+	  .max = INT64_MAX },
+	{ .name = "snapshot-interval", .kind = OPT_U64, .offset = AT(snapshot_interval),
+	  .value = "ENTRIES", .def = "0", .help = "as for quorumfsd; 0: not used" },
+	TIMEOUT,
+	HELP,
+};
+const size_t ctl_cluster_option_count = ARRAY_SIZE(ctl_cluster_options);
+
+const struct opt ctl_node_options[] = { NODE, TIMEOUT, FORMAT, HELP };
+const size_t ctl_node_option_count = ARRAY_SIZE(ctl_node_options);
+
+const struct opt ctl_status_options[] = {
+	NODE, TIMEOUT, FORMAT,
+	{ .name = "wait", .kind = OPT_FLAG, .offset = AT(wait),
+	  .help = "wait until there is a leader, at most the timeout" },
+	HELP,
+};
+const size_t ctl_status_option_count = ARRAY_SIZE(ctl_status_options);
+
+const struct opt ctl_check_options[] = {
+	NODE, TIMEOUT, FORMAT,
+	{ .name = "tree", .kind = OPT_FLAG, .offset = AT(tree),
+	  .help = "check the file tree too: link counts, parents, orphans, block references" },
+	HELP,
+};
+const size_t ctl_check_option_count = ARRAY_SIZE(ctl_check_options);
+
+#define OPTIONS(table) .options = table, .option_count = ARRAY_SIZE(table)
+
+const struct ctl_verb ctl_verbs[] = {
+	{ .name = "init", .group = "ADMIN", .operands = "DIR", .summary = "make a new store in DIR",
+	  .text = "Without --members: a cluster of one node, for an embedded mount or to be served by\n"
+		  "quorumfsd. With --members: node --id of a fixed list; run it on every machine with the\n"
+		  "same list. Never run it again for a node whose disk was lost: it may have voted.\n",
+	  OPTIONS(ctl_init_options), .min_operands = 1, .max_operands = 1, .run = cmd_init },
+	{ .name = "cluster start", .group = "ADMIN", .operands = "BASE HOST:PORT...",
+	  .summary = "start nodes on addresses of this machine, stores in BASE/n1, n2, ...",
+	  .text = "Stores that are missing are made first. Each node runs as a quorumfsd in the\n"
+		  "background and logs to BASE/nN.log.\n",
+	  OPTIONS(ctl_cluster_options), .min_operands = 1, .max_operands = 8, .run = cmd_cluster_start },
+	{ .name = "cluster stop", .group = "ADMIN", .operands = "BASE",
+	  .summary = "stop the nodes whose stores are in BASE", OPTIONS(ctl_cluster_options),
+	  .min_operands = 1, .max_operands = 1, .run = cmd_cluster_stop },
+	{ .name = "leader move", .group = "ADMIN", .operands = "ID", .summary = "hand leadership to node ID",
+	  OPTIONS(ctl_node_options), .min_operands = 1, .max_operands = 1, .run = cmd_leader_move },
+	{ .name = "snapshot create", .group = "ADMIN", .operands = "",
+	  .summary = "seal a snapshot of the node's state now", OPTIONS(ctl_node_options),
+	  .min_operands = 0, .max_operands = 0, .run = cmd_snapshot_create },
+	{ .name = "status", .group = "INSPECTOR", .operands = "",
+	  .summary = "leader, members, log and snapshots as the node sees them",
+	  .text = "Exit code: 0 healthy, 7 degraded, 4 no quorum, 3 not reachable.\n",
+	  OPTIONS(ctl_status_options), .min_operands = 0, .max_operands = 0, .run = cmd_status },
+	{ .name = "check", .group = "INSPECTOR", .operands = "",
+	  .summary = "verify every row of the node's state against its digest",
+	  .text = "Nodes with equal index and digest hold equal states. Exit code 6: damage found.\n",
+	  OPTIONS(ctl_check_options), .min_operands = 0, .max_operands = 0, .run = cmd_check },
+	{ .name = "kv get", .group = "KEYS", .operands = "KEY", .summary = "print the value of KEY",
+	  OPTIONS(ctl_node_options), .min_operands = 1, .max_operands = 1, .run = cmd_kv_get },
+	{ .name = "kv put", .group = "KEYS", .operands = "KEY [VALUE]",
+	  .summary = "set KEY; without VALUE read it from standard input", OPTIONS(ctl_node_options),
+	  .min_operands = 1, .max_operands = 2, .run = cmd_kv_put },
+	{ .name = "kv append", .group = "KEYS", .operands = "KEY [VALUE]", .summary = "append to KEY",
+	  OPTIONS(ctl_node_options), .min_operands = 1, .max_operands = 2, .run = cmd_kv_append },
+	{ .name = "kv delete", .group = "KEYS", .operands = "KEY", .summary = "delete KEY",
+	  OPTIONS(ctl_node_options), .min_operands = 1, .max_operands = 1, .run = cmd_kv_delete },
+};
+const size_t ctl_verb_count = ARRAY_SIZE(ctl_verbs);

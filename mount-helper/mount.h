@@ -1,0 +1,66 @@
+/* mount.h - the parts of mount.quorumfs: options, source, the process that stays. */
+#ifndef MOUNT_HELPER_MOUNT_H
+#define MOUNT_HELPER_MOUNT_H
+
+#include "base/base.h"
+#include "base/err.h"
+#include "base/opt.h"
+#include "fs/fs_fuse.h"
+#include "node/node.h"
+
+/* mount(8)'s exit codes. */
+enum mount_exit {
+	MOUNT_OK = 0,
+	MOUNT_USAGE = 1,   /* incorrect invocation or permissions */
+	MOUNT_SYSTEM = 2,  /* out of memory, cannot fork */
+	MOUNT_BUG = 4,
+	MOUNT_FAILED = 32,
+};
+
+#define MOUNT_ADDRESSES_MAX 16
+
+struct mount_options {
+	bool ro, nodev, nosuid, noexec, remount;
+	bool allow_other, no_allow_other;
+	bool create, hard, softerr, foreground, debug;
+	uint64_t timeo_ds; /* tenths of a second, as nfs(5) */
+	uint64_t mount_timeout_s;
+	uint64_t max_threads;
+	double attr_timeout, entry_timeout, negative_timeout;
+	int64_t snapshot_threshold;
+	uint64_t snapshot_interval;
+	const char *log_level, *log_file, *listen, *fsname;
+};
+
+extern const struct opt mount_options_table[];
+extern const size_t mount_options_count;
+
+struct mount_source {
+	const char *text;    /* as given */
+	bool embedded;       /* a directory: the node runs in this process */
+	char dir[4096];      /* embedded: resolved */
+	char *addresses[MOUNT_ADDRESSES_MAX];
+	size_t address_count;
+};
+
+struct mount_args {
+	const char *target;
+	char target_path[4096]; /* resolved */
+	bool fake, sloppy, verbose, print_options, help, version;
+	struct mount_source source;
+	struct mount_options options;
+	char *option_text;   /* what -o said, for remount */
+};
+
+/* source.c: what the source operand is. Makes a new store when options.create says so. Errors in four
+ * parts; *exit_code set on failure. */
+int mount_source_resolve(struct mount_args *args, int *exit_code, struct err *err);
+void mount_source_release(struct mount_source *source);
+
+/* serve.c: the process that stays. Reports one line on report_fd ("ok", or an encoded error) and
+ * progress lines on stderr before. Returns its exit code. */
+int mount_serve(const struct mount_args *args, int report_fd);
+/* The other end: 0, or the exit code after filling err. */
+int mount_report_read(int fd, struct err *err);
+
+#endif
