@@ -49,7 +49,8 @@ static struct span span_now(void)
 	struct timespec cpu;
 
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
-	return (struct span){ (double)clock_boot_ns() / 1e9, (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9 };
+	return (struct span){ (double)clock_boot_ns() / 1e9,
+			      (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9 };
 }
 
 static struct span span_since(struct span start)
@@ -162,7 +163,8 @@ static void patch_at_random(struct bench *b, uint32_t size, size_t group, const 
 		for (size_t n = 0; n < group; n++) {
 			store_le64(data, prng_u64(&b->prng));
 			txns[n] = kv_txn_new(b->view, NULL);
-			kv_txn_write(txns[n], 1, prng_below(&b->prng, b->file_bytes / 4096) * 4096, data, size);
+			kv_txn_write(txns[n], 1, prng_below(&b->prng, b->file_bytes / 4096) * 4096,
+				     data, size);
 		}
 		apply(b, txns, group);
 	}
@@ -248,7 +250,8 @@ static void read_in_order(struct bench *b, bool cold, const char *name)
 	free(data);
 }
 
-static int count_row(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *value, size_t len)
+static int count_row(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *value,
+		     size_t len)
 {
 	(*(size_t *)ctx)++;
 	return 0;
@@ -269,8 +272,8 @@ static void small_files(struct bench *b)
 			uint8_t key[9] = "i";
 
 			txns[n] = kv_txn_new(b->view, NULL);
-			for (const char *class = "ide"; *class; class++) {
-				key[0] = (uint8_t)*class;
+			for (const char *class = "ide"; *class; class ++) {
+				key[0] = (uint8_t) * class;
 				store_be64(key + 1, i + n);
 				kv_txn_put(txns[n], key, sizeof(key), value, sizeof(value));
 			}
@@ -281,7 +284,8 @@ static void small_files(struct bench *b)
 	checkpoint(b);
 	each("small file, 8 per transaction", span_since(start), ROW_COUNT);
 	amount("small file", "WAL each", (double)(b->wal_written - wal) / ROW_COUNT / 1024, "KiB");
-	amount("small file", "bytes in the state", (double)(kv_size_bytes(b->kv) - before) / ROW_COUNT, "");
+	amount("small file", "bytes in the state",
+	       (double)(kv_size_bytes(b->kv) - before) / ROW_COUNT, "");
 	txns[0] = kv_txn_new(b->view, NULL);
 	start = span_now();
 	must(kv_txn_scan(txns[0], "d", 1, NULL, 0, count_row, &count), &err);

@@ -12,7 +12,8 @@ static int bad(const char *text, struct err *err, const char *why)
 {
 	err_set(err, -EINVAL, "cannot use address '%.200s': %s", text, why);
 	err_advise(err, "nothing was changed",
-		   "write it as HOST:PORT, [IPV6]:PORT or unix:PATH, e.g. 10.0.0.1:%d", NET_DEFAULT_PORT);
+		   "write it as HOST:PORT, [IPV6]:PORT or unix:PATH, e.g. 10.0.0.1:%d",
+		   NET_DEFAULT_PORT);
 	return -EINVAL;
 }
 
@@ -110,7 +111,8 @@ int net_err_resolve(struct err *err, const char *address, const char *why)
 	err_set(err, -EHOSTUNREACH, "cannot find the host of '%.200s': %s", address, why);
 	if (net_address_parse(&a, address, NULL) < 0)
 		return -EHOSTUNREACH;
-	err_advise(err, "every connection that is up; nothing was sent", "getent ahosts %.200s", a.host);
+	err_advise(err, "every connection that is up; nothing was sent", "getent ahosts %.200s",
+		   a.host);
 	return -EHOSTUNREACH;
 }
 
@@ -127,7 +129,8 @@ int net_address_resolve(const struct net_address *a, bool passive, struct addrin
 
 	if (ret == 0)
 		return 0;
-	(void)snprintf(text, sizeof(text), strchr(a->host, ':') ? "[%s]:%s" : "%s:%s", a->host, a->port);
+	(void)snprintf(text, sizeof(text), strchr(a->host, ':') ? "[%s]:%s" : "%s:%s", a->host,
+		       a->port);
 	return net_err_resolve(err, text, ret == EAI_SYSTEM ? strerror(errno) : gai_strerror(ret));
 }
 
@@ -150,14 +153,16 @@ int net_err_connect(struct err *err, const char *address, int code)
 		return code;
 	case -ENETUNREACH:
 	case -EHOSTUNREACH:
-		err_set(err, -EHOSTUNREACH, "cannot connect to '%.200s': %s", address, strerror(-code));
+		err_set(err, -EHOSTUNREACH, "cannot connect to '%.200s': %s", address,
+			strerror(-code));
 		err_advise(err, works, "ip route, and look whether that machine is up");
 		return -EHOSTUNREACH;
 	case -EACCES:
 	case -EPERM:
 		err_set(err, code, "cannot connect to '%.200s': %s", address, strerror(-code));
-		err_advise(err, works, local ? "try again as the user the node runs as, or as root" :
-				 "look for a firewall: nft list ruleset");
+		err_advise(err, works,
+			   local ? "try again as the user the node runs as, or as root"
+				 : "look for a firewall: nft list ruleset");
 		return code;
 	default:
 		err_set(err, code, "cannot connect to '%.200s': %s", address, strerror(-code));

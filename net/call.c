@@ -45,7 +45,8 @@ int net_call_open(const char *address, const struct net_hello *hello, uint32_t t
 	return 0;
 }
 
-static int send_frame(struct net_call *call, uint8_t type, const void *payload, size_t len, struct err *err)
+static int send_frame(struct net_call *call, uint8_t type, const void *payload, size_t len,
+		      struct err *err)
 {
 	uint8_t header[NET_FRAME_HEADER_SIZE];
 	struct iovec iov[2] = {
@@ -71,13 +72,16 @@ static int send_frame(struct net_call *call, uint8_t type, const void *payload, 
 
 static int err_silent(struct net_call *call, struct err *err)
 {
-	err_set(err, -ETIMEDOUT, "no answer from '%.200s' within %u ms", call->address, call->timeout_ms);
-	err_advise(err, "the other nodes; what was asked may still be carried out", "quorumfs status");
+	err_set(err, -ETIMEDOUT, "no answer from '%.200s' within %u ms", call->address,
+		call->timeout_ms);
+	err_advise(err, "the other nodes; what was asked may still be carried out",
+		   "quorumfs status");
 	return -ETIMEDOUT;
 }
 
 /* Answers PING itself; anything else that nobody asked for is skipped. */
-static int take_frames(struct net_call *call, uint8_t reply_type, struct buf *reply, struct err *err)
+static int take_frames(struct net_call *call, uint8_t reply_type, struct buf *reply,
+		       struct err *err)
 {
 	const uint8_t *payload;
 	uint8_t type;
@@ -97,8 +101,8 @@ static int take_frames(struct net_call *call, uint8_t reply_type, struct buf *re
 	return ret;
 }
 
-int net_call(struct net_call *call, uint8_t type, const void *payload, size_t len, uint8_t reply_type,
-	     struct buf *reply, struct err *err)
+int net_call(struct net_call *call, uint8_t type, const void *payload, size_t len,
+	     uint8_t reply_type, struct buf *reply, struct err *err)
 {
 	int ret = send_frame(call, type, payload, len, err);
 

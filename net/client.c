@@ -39,18 +39,18 @@ struct net_client {
 
 	pthread_mutex_t write_lock; /* one frame at a time */
 	pthread_mutex_t lock;
-	int fd; /* -1: not up; both locks */
+	int fd;              /* -1: not up; both locks */
 	uint8_t cluster[16]; /* as fd */
 	uint32_t group;
 	atomic_bool ping_wanted; /* whoever writes next, or the thread, sends it */
 
 	/* the thread's own */
 	struct net_link link;
-	size_t next;             /* address to try next */
-	size_t failed;           /* addresses that failed in a row */
+	size_t next;   /* address to try next */
+	size_t failed; /* addresses that failed in a row */
 	uint32_t backoff_ms;
-	uint64_t heard_ms;       /* when bytes came last */
-	uint64_t ping_ms_sent;   /* when the first PING since then was due; 0: none */
+	uint64_t heard_ms;     /* when bytes came last */
+	uint64_t ping_ms_sent; /* when the first PING since then was due; 0: none */
 };
 
 /* ---- writing: any thread -------------------------------------------------------------------------- */
@@ -158,7 +158,8 @@ static void try_ping(struct net_client *c)
 	if (atomic_exchange(&c->ping_wanted, false)) {
 		net_frame_seal(header, NET_PING, c->cluster, c->group, NULL, 0, NULL, 0);
 		n = send(c->fd, header, sizeof(header), MSG_DONTWAIT | MSG_NOSIGNAL);
-		iov = (struct iovec){ .iov_base = header + n, .iov_len = sizeof(header) - (size_t)n };
+		iov = (struct iovec){ .iov_base = header + n,
+				      .iov_len = sizeof(header) - (size_t)n };
 		if (n > 0 && iov.iov_len > 0 && net_link_write(c->fd, &iov, 1) < 0)
 			(void)shutdown(c->fd, SHUT_RDWR);
 		else if (n < 0)
@@ -214,17 +215,20 @@ static void run_connection(struct net_client *c, struct err *err)
 
 		ret = net_link_wait(&c->link, c->wake_fd, timeout_ms);
 		if (ret == 0 && timeout_ms == 0) {
-			err_set(err, -ETIMEDOUT, "no sign of life from '%.200s' for %u ms", c->link.name,
-				c->dead_ms);
-			err_advise(err, "the other nodes; what waits is sent again", "quorumfs status");
+			err_set(err, -ETIMEDOUT, "no sign of life from '%.200s' for %u ms",
+				c->link.name, c->dead_ms);
+			err_advise(err, "the other nodes; what waits is sent again",
+				   "quorumfs status");
 			return;
 		}
 		if (ret == 0)
 			continue;
 		if (ret < 0) {
-			err_set(err, ret, "connection with '%.200s' was given up to try another node",
+			err_set(err, ret,
+				"connection with '%.200s' was given up to try another node",
 				c->link.name);
-			err_advise(err, "the other nodes; what waits is sent again", "quorumfs status");
+			err_advise(err, "the other nodes; what waits is sent again",
+				   "quorumfs status");
 			return;
 		}
 		ret = net_link_read(&c->link, err);
@@ -254,7 +258,8 @@ static void run_address(struct net_client *c, const char *address)
 	bool up;
 	int ret;
 
-	ret = net_link_open(&c->link, address, &c->hello, CONNECT_TIMEOUT_MS, c->wake_fd, &answer, &err);
+	ret = net_link_open(&c->link, address, &c->hello, CONNECT_TIMEOUT_MS, c->wake_fd, &answer,
+			    &err);
 	up = ret == 0;
 	if (up) {
 		atomic_store(&c->ping_wanted, false);

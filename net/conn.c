@@ -48,7 +48,7 @@ struct net_conn *conn_new(uv_loop_t *loop, const struct net_conn_ops *ops, void 
 
 static void frames_free(struct list *frames)
 {
-	list_for_each_safe(it, frames) {
+	list_for_each_safe (it, frames) {
 		struct out_frame *f = list_entry(it, struct out_frame, link);
 
 		list_del(it);
@@ -117,7 +117,8 @@ static void conn_fail_code(struct net_conn *conn, int code, const char *what)
 {
 	struct err err;
 
-	err_set(&err, code, "connection with '%.200s' ended: %s: %s", conn->name, what, uv_strerror(code));
+	err_set(&err, code, "connection with '%.200s' ended: %s: %s", conn->name, what,
+		uv_strerror(code));
 	conn_fail(conn, &err);
 }
 
@@ -142,13 +143,15 @@ static unsigned frame_bufs(struct out_frame *f, uv_buf_t *bufs)
 	unsigned n = 0;
 
 	if (skip < sizeof(f->header)) {
-		bufs[n++] = uv_buf_init((char *)f->header + skip, (unsigned)(sizeof(f->header) - skip));
+		bufs[n++] =
+			uv_buf_init((char *)f->header + skip, (unsigned)(sizeof(f->header) - skip));
 		skip = 0;
 	} else {
 		skip -= sizeof(f->header);
 	}
 	if (f->payload.len > skip)
-		bufs[n++] = uv_buf_init((char *)f->payload.data + skip, (unsigned)(f->payload.len - skip));
+		bufs[n++] = uv_buf_init((char *)f->payload.data + skip,
+					(unsigned)(f->payload.len - skip));
 	return n;
 }
 
@@ -175,7 +178,7 @@ static void write_waiting(struct net_conn *conn)
 
 	if (conn->writing || list_empty(&conn->waiting))
 		return;
-	list_for_each_safe(it, &conn->waiting) {
+	list_for_each_safe (it, &conn->waiting) {
 		struct out_frame *f = list_entry(it, struct out_frame, link);
 
 		if (count + 2 > ARRAY_SIZE(bufs))
@@ -225,11 +228,13 @@ static bool push(struct net_conn *conn, uint8_t type, struct buf *payload)
 
 bool net_conn_send(struct net_conn *conn, uint8_t type, struct buf *payload)
 {
-	bool sendable = conn->state == CONN_OPEN && net_conn_queued_bytes(conn) <= conn->queue_limit;
+	bool sendable =
+		conn->state == CONN_OPEN && net_conn_queued_bytes(conn) <= conn->queue_limit;
 
 	if (sendable && payload->len > NET_FRAME_PAYLOAD_MAX) {
-		log_error("net", "dropped a frame of type %u for %s: its %zu bytes are above the limit", type,
-			  conn->name, payload->len);
+		log_error("net",
+			  "dropped a frame of type %u for %s: its %zu bytes are above the limit",
+			  type, conn->name, payload->len);
 		sendable = false;
 	}
 	if (!sendable) {
@@ -282,7 +287,8 @@ static void refuse(struct net_conn *conn, const struct err *why)
 
 /* ---- reading ------------------------------------------------------------------------------------ */
 
-static void take_hello(struct net_conn *conn, const struct net_frame_header *h, const uint8_t *payload)
+static void take_hello(struct net_conn *conn, const struct net_frame_header *h,
+		       const uint8_t *payload)
 {
 	struct net_hello answer = { .group = 0 };
 	struct buf out = BUF_INIT;
@@ -322,7 +328,8 @@ static void take_refused(struct net_conn *conn, const uint8_t *payload, size_t l
 	conn_fail(conn, &err);
 }
 
-static void take_answer(struct net_conn *conn, const struct net_frame_header *h, const uint8_t *payload)
+static void take_answer(struct net_conn *conn, const struct net_frame_header *h,
+			const uint8_t *payload)
 {
 	struct err err;
 
@@ -342,7 +349,8 @@ static void take_answer(struct net_conn *conn, const struct net_frame_header *h,
 		conn->ops->on_open(conn->ctx, conn, &conn->other);
 }
 
-static void take_open(struct net_conn *conn, const struct net_frame_header *h, const uint8_t *payload)
+static void take_open(struct net_conn *conn, const struct net_frame_header *h,
+		      const uint8_t *payload)
 {
 	struct buf empty = BUF_INIT;
 	struct err err;
@@ -369,7 +377,8 @@ static void take_frames(struct net_conn *conn)
 	int ret = 1;
 
 	while (ret > 0 && (conn->state == CONN_OPEN || conn->state == CONN_GREETING)) {
-		size_t max = conn->state == CONN_OPEN ? NET_FRAME_PAYLOAD_MAX : NET_HELLO_PAYLOAD_MAX;
+		size_t max =
+			conn->state == CONN_OPEN ? NET_FRAME_PAYLOAD_MAX : NET_HELLO_PAYLOAD_MAX;
 
 		ret = net_rx_next(&conn->rx, max, &h, &payload, &err);
 		if (ret <= 0)
@@ -386,7 +395,8 @@ static void take_frames(struct net_conn *conn)
 	if (conn->server)
 		server_warn(conn->server, conn, &err);
 	err_prefix(&err, "connection with '%.200s' ended", conn->name);
-	err_advise(&err, "every other connection", "look whether a quorumfs of this version is there");
+	err_advise(&err, "every other connection",
+		   "look whether a quorumfs of this version is there");
 	conn_fail(conn, &err);
 }
 
@@ -413,9 +423,9 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 		net_rx_filled(&conn->rx, (size_t)n);
 		take_frames(conn);
 	} else if (n == UV_EOF) {
-		err_set(&err, -ECONNRESET, "connection with '%.200s' ended: the other side closed it",
-			conn->name);
-		err_advise(&err, "what the other nodes do", "look at the log of the node there");
+		err_set(&err, -ECONNRESET,
+			"connection with '%.200s' ended: the other side closed it", conn->name);
+		err_advise(&err, "the other nodes", "look at the log of the node there");
 		conn_fail(conn, &err);
 	} else if (n < 0) {
 		conn_fail_code(conn, (int)n, "reading");
@@ -435,7 +445,8 @@ static void name_peer(struct net_conn *conn, bool local)
 		const struct sockaddr_in6 *in6 = (const void *)&sa;
 
 		(void)uv_ip6_name(in6, host, sizeof(host));
-		(void)snprintf(conn->name, sizeof(conn->name), "[%s]:%u", host, ntohs(in6->sin6_port));
+		(void)snprintf(conn->name, sizeof(conn->name), "[%s]:%u", host,
+			       ntohs(in6->sin6_port));
 	} else {
 		const struct sockaddr_in *in = (const void *)&sa;
 

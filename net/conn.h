@@ -30,8 +30,8 @@ struct net_conn {
 	uv_timer_t timer; /* of HELLO, of connect and HELLO, of REFUSING */
 	uv_loop_t *loop;
 	enum conn_state state;
-	bool io_open;   /* io is initialised and not being closed */
-	unsigned holds; /* io, timer and resolve as long as libuv knows them */
+	bool io_open;                   /* io is initialised and not being closed */
+	unsigned holds;                 /* io, timer and resolve as long as libuv knows them */
 	const struct net_conn_ops *ops; /* borrowed */
 	void *ctx;
 	void *user;

@@ -59,7 +59,8 @@ static uint64_t checksum_two(const uint8_t *header, const void *head, size_t hea
 }
 
 void net_frame_seal(uint8_t header[NET_FRAME_HEADER_SIZE], uint8_t type, const uint8_t cluster[16],
-		    uint32_t group, const void *head, size_t head_len, const void *tail, size_t tail_len)
+		    uint32_t group, const void *head, size_t head_len, const void *tail,
+		    size_t tail_len)
 {
 	assert(head_len <= NET_FRAME_PAYLOAD_MAX && tail_len <= NET_FRAME_PAYLOAD_MAX - head_len);
 	memset(header, 0, NET_FRAME_HEADER_SIZE);
@@ -81,13 +82,16 @@ int net_frame_open(struct net_frame_header *h, const uint8_t header[NET_FRAME_HE
 	if (memcmp(header, frame_magic, sizeof(frame_magic)) != 0)
 		return err_set(err, -EPROTO, "these bytes are not a quorumfs frame");
 	if (header[OFF_VERSION] != FRAME_VERSION)
-		return err_set(err, -EPROTO, "frame version %u came, this program speaks version %u",
+		return err_set(err, -EPROTO,
+			       "frame version %u came, this program speaks version %u",
 			       header[OFF_VERSION], FRAME_VERSION);
 	if (len > NET_FRAME_PAYLOAD_MAX)
 		return err_set(err, -EPROTO, "a frame of %u bytes came, the limit is %u", len,
 			       NET_FRAME_PAYLOAD_MAX);
-	if (memcmp(header + OFF_ZEROS_1, zeros, 2) != 0 || memcmp(header + OFF_ZEROS_2, zeros, 8) != 0)
-		return err_set(err, -EPROTO, "a frame's header has bytes set that version 1 keeps zero");
+	if (memcmp(header + OFF_ZEROS_1, zeros, 2) != 0 ||
+	    memcmp(header + OFF_ZEROS_2, zeros, 8) != 0)
+		return err_set(err, -EPROTO,
+			       "a frame's header has bytes set that version 1 keeps zero");
 	*h = (struct net_frame_header){
 		.type = header[OFF_TYPE],
 		.group = load_le32(header + OFF_GROUP),
@@ -205,25 +209,28 @@ bool net_cluster_known(const uint8_t cluster[16])
 	return memcmp(cluster, zeros, sizeof(zeros)) != 0;
 }
 
-int net_frame_check_home(const struct net_frame_header *h, const uint8_t cluster[16], uint32_t group,
-			 struct err *err)
+int net_frame_check_home(const struct net_frame_header *h, const uint8_t cluster[16],
+			 uint32_t group, struct err *err)
 {
 	if (memcmp(h->cluster, cluster, 16) != 0)
 		return err_set(err, -EXDEV, "a frame of another cluster came");
 	if (h->group != group)
-		return err_set(err, -EXDEV, "a frame of group %u came, this is group %u", h->group, group);
+		return err_set(err, -EXDEV, "a frame of group %u came, this is group %u", h->group,
+			       group);
 	return 0;
 }
 
 int net_answer_check(const struct net_hello *said, const struct net_frame_header *h,
-		     const uint8_t *payload, const char *name, struct net_hello *answer, struct err *err)
+		     const uint8_t *payload, const char *name, struct net_hello *answer,
+		     struct err *err)
 {
 	const char *works = "nothing was sent, so nothing has changed";
 	struct net_hello a;
 
 	if (h->type != NET_HELLO_OK || net_hello_decode(&a, payload, h->payload_len) < 0 ||
 	    memcmp(a.cluster, h->cluster, 16) != 0 || a.group != h->group) {
-		err_set(err, -EPROTO, "'%.200s' did not answer HELLO as a node of this version does", name);
+		err_set(err, -EPROTO,
+			"'%.200s' did not answer HELLO as a node of this version does", name);
 		err_advise(err, works, "compare quorumfs --version there and here");
 		return -EPROTO;
 	}

@@ -15,11 +15,12 @@ void net_refused_encode(const struct err *why, struct buf *out);
 int net_refused_decode(struct err *why, const void *data, size_t len);
 bool net_cluster_known(const uint8_t cluster[16]); /* not all zeros */
 /* 0; -EXDEV with err: the frame belongs to another cluster or group. */
-int net_frame_check_home(const struct net_frame_header *h, const uint8_t cluster[16], uint32_t group,
-			 struct err *err);
+int net_frame_check_home(const struct net_frame_header *h, const uint8_t cluster[16],
+			 uint32_t group, struct err *err);
 /* Judges the answer to a HELLO and fills *answer. -EPROTO, -EXDEV with err in four parts; REFUSED is
  * not for it. name: of the other side, for the text. */
 int net_answer_check(const struct net_hello *said, const struct net_frame_header *h,
-		     const uint8_t *payload, const char *name, struct net_hello *answer, struct err *err);
+		     const uint8_t *payload, const char *name, struct net_hello *answer,
+		     struct err *err);
 
 #endif

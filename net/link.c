@@ -19,7 +19,8 @@ static int ms_left(uint64_t deadline_ms)
 /* 1: events came; 0: timeout; -ECANCELED. */
 static int wait_fd(int fd, short events, int wake_fd, int timeout_ms)
 {
-	struct pollfd fds[2] = { { .fd = fd, .events = events }, { .fd = wake_fd, .events = POLLIN } };
+	struct pollfd fds[2] = { { .fd = fd, .events = events },
+				 { .fd = wake_fd, .events = POLLIN } };
 	uint64_t deadline_ms = clock_boot_ms() + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms);
 	int n;
 
@@ -40,7 +41,8 @@ int net_link_wait(const struct net_link *link, int wake_fd, int timeout_ms)
 
 /* ---- connecting --------------------------------------------------------------------------------- */
 
-static int connect_fd(int fd, const struct sockaddr *sa, socklen_t len, uint64_t deadline_ms, int wake_fd)
+static int connect_fd(int fd, const struct sockaddr *sa, socklen_t len, uint64_t deadline_ms,
+		      int wake_fd)
 {
 	int error = 0;
 	socklen_t size = sizeof(error);
@@ -78,7 +80,8 @@ static int connect_one(int family, const struct sockaddr *sa, socklen_t len, uin
 	return ret;
 }
 
-static int connect_address(const char *address, uint64_t deadline_ms, int wake_fd, int *fd, struct err *err)
+static int connect_address(const char *address, uint64_t deadline_ms, int wake_fd, int *fd,
+			   struct err *err)
 {
 	struct net_address a;
 	struct addrinfo *list;
@@ -89,8 +92,8 @@ static int connect_address(const char *address, uint64_t deadline_ms, int wake_f
 		return ret;
 	if (a.local) {
 		net_address_unix(&a, &un);
-		ret = connect_one(AF_UNIX, (const struct sockaddr *)&un, sizeof(un), deadline_ms, wake_fd,
-				  fd);
+		ret = connect_one(AF_UNIX, (const struct sockaddr *)&un, sizeof(un), deadline_ms,
+				  wake_fd, fd);
 		return ret < 0 ? net_err_connect(err, address, ret) : 0;
 	}
 	ret = net_address_resolve(&a, false, &list, err);
@@ -98,7 +101,8 @@ static int connect_address(const char *address, uint64_t deadline_ms, int wake_f
 		return ret;
 	ret = -EHOSTUNREACH;
 	for (const struct addrinfo *ai = list; ai && ret < 0 && ret != -ECANCELED; ai = ai->ai_next)
-		ret = connect_one(ai->ai_family, ai->ai_addr, ai->ai_addrlen, deadline_ms, wake_fd, fd);
+		ret = connect_one(ai->ai_family, ai->ai_addr, ai->ai_addrlen, deadline_ms, wake_fd,
+				  fd);
 	freeaddrinfo(list);
 	return ret < 0 ? net_err_connect(err, address, ret) : 0;
 }
@@ -113,7 +117,8 @@ static int say_hello(const struct net_link *link, const struct net_hello *hello)
 	int ret;
 
 	net_hello_encode(hello, &payload);
-	net_frame_seal(header, NET_HELLO, hello->cluster, hello->group, payload.data, payload.len, NULL, 0);
+	net_frame_seal(header, NET_HELLO, hello->cluster, hello->group, payload.data, payload.len,
+		       NULL, 0);
 	iov[0] = (struct iovec){ .iov_base = header, .iov_len = sizeof(header) };
 	iov[1] = (struct iovec){ .iov_base = payload.data, .iov_len = payload.len };
 	ret = net_link_write(link->fd, iov, 2);
@@ -146,8 +151,8 @@ static int first_frame(struct net_link *link, uint64_t deadline_ms, int wake_fd,
 	}
 }
 
-static int greet(struct net_link *link, const struct net_hello *hello, uint64_t deadline_ms, int wake_fd,
-		 struct net_hello *answer, struct err *err)
+static int greet(struct net_link *link, const struct net_hello *hello, uint64_t deadline_ms,
+		 int wake_fd, struct net_hello *answer, struct err *err)
 {
 	struct net_frame_header h;
 	const uint8_t *payload;
@@ -164,7 +169,8 @@ static int greet(struct net_link *link, const struct net_hello *hello, uint64_t 
 		ret = net_refused_decode(&why, payload, h.payload_len);
 		if (err)
 			*err = why;
-		err_advise(err, "nothing was sent, so nothing has changed", "look at the log of that node");
+		err_advise(err, "nothing was sent, so nothing has changed",
+			   "look at the log of that node");
 		return ret;
 	}
 	ret = net_answer_check(hello, &h, payload, link->name, answer, err);

@@ -13,7 +13,7 @@
 #include "net/rx.h"
 
 struct net_link {
-	int fd;          /* -1: not open */
+	int fd;           /* -1: not open */
 	const char *name; /* the address, borrowed: for texts */
 	struct net_rx rx;
 	uint8_t cluster[16]; /* of HELLO_OK */

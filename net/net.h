@@ -87,7 +87,8 @@ struct net_conn_ops {
 	/* payload is borrowed. */
 	void (*on_frame)(void *ctx, struct net_conn *conn, uint8_t type, const uint8_t *payload,
 			 size_t len);
-	/* Exactly once, last; conn is freed after it. Also for a connect that failed. */
+	/* Exactly once, last, never from inside a call; conn is freed after it. Also for a connect that
+	 * failed. Not for a stranger whose HELLO never came: ops has not seen it. */
 	void (*on_close)(void *ctx, struct net_conn *conn, const struct err *why);
 };
 
@@ -120,6 +121,7 @@ struct net_client;
 struct net_client_ops {
 	void (*on_up)(void *ctx, const struct net_hello *answer);
 	void (*on_frame)(void *ctx, uint8_t type, const uint8_t *payload, size_t len);
+	/* After each on_up, and each time none of the addresses could be had. */
 	void (*on_down)(void *ctx, const struct err *why);
 };
 
@@ -139,7 +141,8 @@ struct net_call;
 /* -ECONNREFUSED, -EHOSTUNREACH, -ETIMEDOUT, -EPROTO, or what REFUSED said; err in four parts. */
 int net_call_open(const char *address, const struct net_hello *hello, uint32_t timeout_ms,
 		  struct net_call **call, struct net_hello *answer, struct err *err);
-/* Sends one frame and waits for one of reply_type; the payload is appended to reply. */
+/* Sends one frame and waits for one of reply_type; the payload is appended to reply. The timeout of
+ * opening holds for each silence. After an error only net_call_close() is left. */
 int net_call(struct net_call *call, uint8_t type, const void *payload, size_t len, uint8_t reply_type,
 	     struct buf *reply, struct err *err);
 void net_call_close(struct net_call *call); /* accepts NULL */

@@ -1,7 +1,7 @@
 /* rx.c - see rx.h. */
 #include "net/rx.h"
 
-#define RX_SIZE (512u * 1024)      /* what a busy connection settles at */
+#define RX_SIZE (512u * 1024) /* what a busy connection settles at */
 #define RX_ROOM_MIN (128u * 1024)
 #define RX_KEEP_MAX (4u * 1024 * 1024) /* a larger one is given back once it is empty */
 

@@ -66,8 +66,8 @@ void server_warn(struct net_server *server, const struct net_conn *conn, const s
 		server->hushed++;
 		return;
 	}
-	log_warning("net", "closed connection from %s: %s (%u more since the last such line)", conn->name,
-		    why->text, server->hushed);
+	log_warning("net", "closed connection from %s: %s (%u more since the last such line)",
+		    conn->name, why->text, server->hushed);
 	server->warned_ms = now;
 	server->hushed = 0;
 }
@@ -307,7 +307,7 @@ void net_server_close(struct net_server *server)
 	if (server->address.local && stat(server->address.host, &st) == 0 &&
 	    st.st_dev == server->path_dev && st.st_ino == server->path_ino)
 		(void)unlink(server->address.host);
-	list_for_each(it, &server->conns)
+	list_for_each (it, &server->conns)
 		net_conn_close(list_entry(it, struct net_conn, of_server));
 	uv_close(&server->io.handle, on_server_closed);
 }

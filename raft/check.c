@@ -46,9 +46,9 @@ static void check_leader(const struct raft *r)
 {
 	INVARIANT("leader knows itself", r->leader == r->options.self);
 	INVARIANT("own entry exists",
-		  r->own_term_index != 0 && tail_term(&r->tail, r->own_term_index) != 0 ?
-			  tail_term(&r->tail, r->own_term_index) == r->hard.term :
-			  r->own_term_index <= r->tail.base_index);
+		  r->own_term_index != 0 && tail_term(&r->tail, r->own_term_index) != 0
+			  ? tail_term(&r->tail, r->own_term_index) == r->hard.term
+			  : r->own_term_index <= r->tail.base_index);
 	INVARIANT("I5 what a leader commits ends in its own term",
 		  r->commit < r->own_term_index || r->commit < r->tail.base_index ||
 			  tail_term(&r->tail, r->commit) == r->hard.term);

@@ -97,13 +97,14 @@ static void ask_votes(struct raft *r, enum campaign kind)
 
 		if (m->id == r->options.self || !conf_member_votes(m))
 			continue;
-		raft_send(r, (struct raft_message){
-				     .type = kind == CAMPAIGN_PRE ? RAFT_MSG_PREVOTE : RAFT_MSG_VOTE,
-				     .to = m->id,
-				     .term = r->hard.term + (kind == CAMPAIGN_PRE),
-				     .log_index = r->tail.last_index,
-				     .log_term = tail_last_term(&r->tail),
-				     .campaign_transfer = kind == CAMPAIGN_TRANSFER });
+		raft_send(r,
+			  (struct raft_message){ .type = kind == CAMPAIGN_PRE ? RAFT_MSG_PREVOTE
+									      : RAFT_MSG_VOTE,
+						 .to = m->id,
+						 .term = r->hard.term + (kind == CAMPAIGN_PRE),
+						 .log_index = r->tail.last_index,
+						 .log_term = tail_last_term(&r->tail),
+						 .campaign_transfer = kind == CAMPAIGN_TRANSFER });
 	}
 }
 
@@ -261,7 +262,8 @@ void election_on_vote(struct raft *r, const struct raft_message *msg)
 
 void election_on_vote_resp(struct raft *r, const struct raft_message *msg)
 {
-	enum raft_role asked = msg->type == RAFT_MSG_PREVOTE_RESP ? RAFT_PRE_CANDIDATE : RAFT_CANDIDATE;
+	enum raft_role asked =
+		msg->type == RAFT_MSG_PREVOTE_RESP ? RAFT_PRE_CANDIDATE : RAFT_CANDIDATE;
 	struct progress *p = raft_peer(r, msg->from);
 
 	if (r->role != asked || p == NULL)

@@ -74,7 +74,8 @@ void membership_set(struct raft *r, const struct raft_conf *conf)
 		}
 		if (!found) {
 			progress_init(p, conf->members[i].id, max_u64(r->tail.last_index, 1),
-				      r->options.max_inflight_messages, r->options.max_inflight_bytes);
+				      r->options.max_inflight_messages,
+				      r->options.max_inflight_bytes);
 			/* A newcomer counts as heard now, else it could fail check-quorum at once. */
 			p->heard_tick = r->now_ticks;
 		}
@@ -119,8 +120,8 @@ uint64_t membership_commit(const struct raft *r)
 	for (size_t i = 0; i < r->conf.count; i++) {
 		const struct raft_member *m = &r->conf.members[i];
 		/* Our own copy counts like a peer's, once it is synced, and may be the last to be. */
-		uint64_t match = m->id == r->options.self ? r->synced_index :
-							    peer_of(r, m->id)->match;
+		uint64_t match =
+			m->id == r->options.self ? r->synced_index : peer_of(r, m->id)->match;
 
 		if (m->role & RAFT_VOTER)
 			in[in_count++] = match;

@@ -81,8 +81,8 @@ void log_append(struct raft *r, struct raft_entry e)
 	if (e.type == RAFT_ENTRY_CONF) {
 		if (r->conf_index_count == r->conf_index_cap) {
 			r->conf_index_cap = r->conf_index_cap == 0 ? 8 : 2 * r->conf_index_cap;
-			r->conf_indexes = mem_realloc(r->conf_indexes,
-						      r->conf_index_cap * sizeof(r->conf_indexes[0]));
+			r->conf_indexes = mem_realloc(
+				r->conf_indexes, r->conf_index_cap * sizeof(r->conf_indexes[0]));
 		}
 		r->conf_indexes[r->conf_index_count++] = e.index;
 	}
@@ -284,7 +284,8 @@ static void hand_out_load(struct raft *r, struct raft_output *out)
 			continue;
 		r->load_turn = i + 1;
 		r->load_lo = lo;
-		r->load_hi = min_u64(lo + RAFT_LOAD_ENTRIES_MAX - 1, tail_cache_first(&r->tail) - 1);
+		r->load_hi =
+			min_u64(lo + RAFT_LOAD_ENTRIES_MAX - 1, tail_cache_first(&r->tail) - 1);
 		out->load.lo = r->load_lo;
 		out->load.hi = r->load_hi;
 		return;
@@ -359,7 +360,8 @@ void output_finish(struct raft *r, struct raft_output *out)
 	hand_out_cut(r, out);
 	hand_out_load(r, out);
 	out->send = (struct raft_messages){ .v = r->send.v, .count = r->send.count };
-	out->send_when_stored = (struct raft_messages){ .v = r->stored.v, .count = r->stored.count };
+	out->send_when_stored =
+		(struct raft_messages){ .v = r->stored.v, .count = r->stored.count };
 	out->apply = (struct raft_entries){ .v = r->apply_v, .count = r->apply_count };
 	out->reads = r->reads.results;
 	out->read_count = r->reads.result_count;

@@ -58,7 +58,8 @@ static void enter_state(struct progress *p, enum raft_peer_state state)
 void progress_become_probe(struct progress *p)
 {
 	/* After an image was sent, expect the peer to have it: probing above it costs one answer at most. */
-	uint64_t next = p->state == RAFT_SNAPSHOT ? max_u64(p->match, p->pending_snapshot) : p->match;
+	uint64_t next =
+		p->state == RAFT_SNAPSHOT ? max_u64(p->match, p->pending_snapshot) : p->match;
 
 	enter_state(p, RAFT_PROBE);
 	p->next = next + 1;

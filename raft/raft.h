@@ -270,7 +270,8 @@ struct raft_read_result {
 
 enum raft_snapshot_action {
 	RAFT_SNAPSHOT_NONE,
-	RAFT_SNAPSHOT_FETCH,   /* pull `meta` from `from`, verify it, report RECEIVED or FAILED */
+	RAFT_SNAPSHOT_FETCH,   /* pull `meta` from `from`, verify it, report RECEIVED or FAILED; repeated while
+				  it lasts, so an owner that is busy with it or another may ignore it */
 	RAFT_SNAPSHOT_INSTALL, /* flip to the received image, report INSTALLED; nothing is applied meanwhile */
 	RAFT_SNAPSHOT_ABORT,   /* the fetch in progress is no longer wanted */
 };

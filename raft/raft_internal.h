@@ -21,9 +21,9 @@
 #include "raft/raft.h"
 #include "raft/tail.h"
 
-#define RAFT_PROMISES_MAX 1024   /* more are dropped: a lost message is always allowed */
-#define RAFT_READS_MAX 65536     /* waiting reads; then -EAGAIN */
-#define RAFT_READ_GROUPS_MAX 4   /* READ_INDEX questions a follower has under way */
+#define RAFT_PROMISES_MAX 1024 /* more are dropped: a lost message is always allowed */
+#define RAFT_READS_MAX 65536   /* waiting reads; then -EAGAIN */
+#define RAFT_READ_GROUPS_MAX 4 /* READ_INDEX questions a follower has under way */
 #define RAFT_KNOWN_MAX (2 * RAFT_NODES_MAX)
 #define RAFT_LOAD_ENTRIES_MAX 1024
 
@@ -46,8 +46,8 @@ struct reads {
 	bool running;
 	uint64_t index; /* commit index when the running round started */
 	uint32_t next_context;
-	uint32_t groups;       /* follower: questions under way */
-	uint32_t retry_ticks;  /* follower: since the last question */
+	uint32_t groups;      /* follower: questions under way */
+	uint32_t retry_ticks; /* follower: since the last question */
 	struct raft_read_result *results;
 	size_t result_count, result_cap;
 };
@@ -99,8 +99,8 @@ struct raft {
 	uint64_t inflight_index, inflight_term; /* last entry handed out, while in flight */
 	bool truncate_wait; /* entries in flight were replaced: hand out nothing until they are down */
 	uint64_t commit, handed, applied, durable, durable_reported;
-	uint64_t boot_last;      /* types of entries up to here are unknown until loaded */
-	uint64_t *conf_indexes;  /* CONF entries known above `handed`, ascending */
+	uint64_t boot_last;     /* types of entries up to here are unknown until loaded */
+	uint64_t *conf_indexes; /* CONF entries known above `handed`, ascending */
 	size_t conf_index_count, conf_index_cap;
 	uint64_t pending_conf;   /* leader: no new CONF before this is applied */
 	uint64_t own_term_index; /* leader: its NOOP */
@@ -138,7 +138,7 @@ struct raft {
 	uint64_t propose_first;
 	bool conf_changed;
 	uint64_t begin_commit; /* commit when the step began */
-	uint64_t cut_due;      /* handed out as cut_prefix_to; base moves when the next step begins */
+	uint64_t cut_due; /* handed out as cut_prefix_to; base moves when the next step begins */
 };
 
 /* step.c */

@@ -139,9 +139,8 @@ void reads_on_question(struct raft *r, const struct raft_message *msg)
 static void ask(struct raft *r, uint64_t context)
 {
 	r->reads.retry_ticks = 0;
-	raft_send(r, (struct raft_message){ .type = RAFT_MSG_READ_INDEX,
-					    .to = r->leader,
-					    .context = context });
+	raft_send(r, (struct raft_message){
+			     .type = RAFT_MSG_READ_INDEX, .to = r->leader, .context = context });
 }
 
 /* Puts all reads that wait into one new question. */

@@ -16,7 +16,7 @@
 
 int reads_add(struct raft *r, uint64_t id); /* 0 or -EAGAIN */
 void reads_fail_all(struct raft *r);
-void reads_start_round(struct raft *r); /* if one is due */
+void reads_start_round(struct raft *r);             /* if one is due */
 uint64_t reads_running_round(const struct raft *r); /* 0: none */
 void reads_confirm(struct raft *r, struct progress *p, uint64_t round);
 void reads_tick(struct raft *r);

@@ -16,7 +16,8 @@ static size_t collect(const struct raft *r, uint64_t from, struct raft_entry **o
 	for (uint64_t i = from; i <= r->tail.last_index; i++) {
 		const struct raft_entry *e = tail_get(&r->tail, i);
 
-		if (e == NULL || (count > 0 && *bytes + entry_bytes(e) > r->options.max_message_bytes))
+		if (e == NULL ||
+		    (count > 0 && *bytes + entry_bytes(e) > r->options.max_message_bytes))
 			break;
 		*bytes += entry_bytes(e);
 		count++;
@@ -153,7 +154,8 @@ int replication_propose(struct raft *r, const struct raft_proposal *v, size_t co
 	if (confs == 1 && (r->pending_conf > r->applied || !replication_own_term_committed(r)))
 		return -EAGAIN;
 	/* One batch always fits, however large, else it could never be proposed. */
-	if (r->uncommitted_bytes > 0 && r->uncommitted_bytes + bytes > r->options.max_uncommitted_bytes)
+	if (r->uncommitted_bytes > 0 &&
+	    r->uncommitted_bytes + bytes > r->options.max_uncommitted_bytes)
 		return -EAGAIN;
 	r->uncommitted_bytes += bytes;
 	r->propose_first = r->tail.last_index + 1;
@@ -270,14 +272,15 @@ static void refuse_append(struct raft *r, const struct raft_message *msg)
 				       .reject = true,
 				       .log_index = msg->log_index };
 
-	answer.hint_index = tail_find_conflict(&r->tail, msg->log_index, msg->log_term,
-					       &answer.hint_term);
+	answer.hint_index =
+		tail_find_conflict(&r->tail, msg->log_index, msg->log_term, &answer.hint_term);
 	raft_send(r, answer);
 }
 
 static void acknowledge(struct raft *r, uint64_t to, uint64_t match)
 {
-	raft_promise(r, (struct raft_message){ .type = RAFT_MSG_APPEND_RESP, .to = to, .log_index = match });
+	raft_promise(r, (struct raft_message){
+				.type = RAFT_MSG_APPEND_RESP, .to = to, .log_index = match });
 }
 
 /* Appends what is new of msg's entries; those the log holds already stay untouched. */

@@ -11,10 +11,13 @@
 #include "raft/raft_internal.h"
 
 /* leader */
-void replication_broadcast(struct raft *r); /* new entries, or an empty append, to all that may get one */
+void replication_broadcast(
+	struct raft *r); /* new entries, or an empty append, to all that may get one */
 void replication_heartbeat(struct raft *r); /* to all; carries the running read round */
-void replication_send_commit(struct raft *r, uint64_t old_commit); /* tells a commit that just moved */
-void replication_feed(struct raft *r); /* sends entries to whoever waits for some, e.g. after a load */
+void replication_send_commit(struct raft *r,
+			     uint64_t old_commit); /* tells a commit that just moved */
+void replication_feed(
+	struct raft *r); /* sends entries to whoever waits for some, e.g. after a load */
 /* Sends one append (or an image offer) if the peer may get one; returns whether it did. */
 bool replication_append_to(struct raft *r, struct progress *p, bool even_if_empty);
 bool replication_maybe_commit(struct raft *r);

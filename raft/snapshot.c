@@ -23,9 +23,10 @@ static bool recently_active(const struct raft *r, const struct progress *p)
 static void send_offer(struct raft *r, struct progress *p)
 {
 	p->snapshot_tick = r->now_ticks;
-	raft_send(r, (struct raft_message){ .type = RAFT_MSG_SNAPSHOT,
-					    .to = p->id,
-					    .snapshot = mem_dup(&r->snapshot, sizeof(r->snapshot)) });
+	raft_send(r,
+		  (struct raft_message){ .type = RAFT_MSG_SNAPSHOT,
+					 .to = p->id,
+					 .snapshot = mem_dup(&r->snapshot, sizeof(r->snapshot)) });
 }
 
 bool snapshot_offer_to(struct raft *r, struct progress *p)
@@ -161,12 +162,14 @@ void snapshot_on_offer(struct raft *r, const struct raft_message *msg)
 		snapshot_recheck(r);
 		return;
 	}
-	/* One fetch at a time; the leader repeats the offer and a new leader takes over as source. */
-	if (r->incoming.phase == SNAPSHOT_FETCHING && r->incoming.from == msg->from)
-		return;
-	r->incoming = (struct incoming_snapshot){ .phase = SNAPSHOT_FETCHING,
-						  .from = msg->from,
-						  .meta = *meta };
+	/*
+	 * A new leader takes over as source. A repeated offer, newer image or not, repeats the FETCH
+	 * begun: the owner may have been busy with another one and not have started it.
+	 */
+	if (r->incoming.phase != SNAPSHOT_FETCHING || r->incoming.from != msg->from)
+		r->incoming = (struct incoming_snapshot){ .phase = SNAPSHOT_FETCHING,
+							  .from = msg->from,
+							  .meta = *meta };
 	set_action(r, RAFT_SNAPSHOT_FETCH);
 }
 
@@ -190,10 +193,10 @@ void snapshot_on_failed(struct raft *r, const struct raft_snapshot_meta *meta)
 
 void snapshot_on_received(struct raft *r, const struct raft_snapshot_meta *meta)
 {
-	if (r->incoming.phase != SNAPSHOT_FETCHING || !snapshot_meta_equal(meta, &r->incoming.meta))
+	if (r->incoming.phase != SNAPSHOT_FETCHING)
 		return;
-	/* The source's word for the configuration is sealed in the image; trust what was verified. */
-	r->incoming.meta.conf = meta->conf;
+	/* Any image that was verified will do, also one asked for earlier from another source. */
+	r->incoming.meta = *meta;
 	r->incoming.phase = SNAPSHOT_WAITING;
 	snapshot_recheck(r);
 }

@@ -13,7 +13,8 @@
 
 /* leader */
 bool snapshot_offer_to(struct raft *r, struct progress *p); /* true: an offer was sent */
-void snapshot_offer_again(struct raft *r, struct progress *p); /* when the last one brought no news */
+void snapshot_offer_again(struct raft *r,
+			  struct progress *p); /* when the last one brought no news */
 void snapshot_on_resp(struct raft *r, const struct raft_message *msg);
 void snapshot_on_progress(struct raft *r, uint64_t peer);
 

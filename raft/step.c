@@ -22,9 +22,10 @@ static int check_options(const struct raft_options *o, struct err *err)
 	if (o->self == 0)
 		return err_set(err, -EINVAL, "cannot start raft: node id is 0");
 	if (o->heartbeat_ticks == 0 || o->election_ticks <= o->heartbeat_ticks)
-		return err_set(err, -EINVAL,
-			       "cannot start raft: election_ticks '%u' is not above heartbeat_ticks '%u'",
-			       o->election_ticks, o->heartbeat_ticks);
+		return err_set(
+			err, -EINVAL,
+			"cannot start raft: election_ticks '%u' is not above heartbeat_ticks '%u'",
+			o->election_ticks, o->heartbeat_ticks);
 	if (o->max_inflight_messages == 0)
 		return err_set(err, -EINVAL, "cannot start raft: max_inflight_messages is 0");
 	return 0;
@@ -35,26 +36,29 @@ static int check_terms(const struct raft_boot *b, struct err *err)
 	uint64_t index = b->base_index, term = b->base_term;
 
 	if ((b->term_count == 0) != (b->last_index == b->base_index))
-		return err_set(err, -EINVAL, "cannot start raft: log '%llu..%llu' has %zu term runs",
+		return err_set(err, -EINVAL,
+			       "cannot start raft: log '%llu..%llu' has %zu term runs",
 			       (unsigned long long)b->base_index + 1,
 			       (unsigned long long)b->last_index, b->term_count);
 	for (size_t i = 0; i < b->term_count; i++) {
 		const struct raft_entry *e = &b->terms[i];
-		bool in_order = i == 0 ? e->index == b->base_index + 1 && e->term >= term :
-					 e->index > index && e->term > term;
+		bool in_order = i == 0 ? e->index == b->base_index + 1 && e->term >= term
+				       : e->index > index && e->term > term;
 
 		if (!in_order || e->index > b->last_index || e->term == 0)
-			return err_set(err, -EINVAL,
-				       "cannot start raft: term '%llu' at index '%llu' is out of order",
-				       (unsigned long long)e->term, (unsigned long long)e->index);
+			return err_set(
+				err, -EINVAL,
+				"cannot start raft: term '%llu' at index '%llu' is out of order",
+				(unsigned long long)e->term, (unsigned long long)e->index);
 		index = e->index;
 		term = e->term;
 	}
 	/* A log above the hard state means that the hard state was lost, and a vote with it. */
 	if (term > b->hard.term)
-		return err_set(err, -EINVAL,
-			       "cannot start raft: log has term '%llu' but the hard state only '%llu'",
-			       (unsigned long long)term, (unsigned long long)b->hard.term);
+		return err_set(
+			err, -EINVAL,
+			"cannot start raft: log has term '%llu' but the hard state only '%llu'",
+			(unsigned long long)term, (unsigned long long)b->hard.term);
 	return 0;
 }
 
@@ -62,12 +66,13 @@ static int check_boot(const struct raft_boot *b, struct err *err)
 {
 	if (b->base_index > b->durable_index || b->durable_index > b->applied_index ||
 	    b->applied_index > b->last_index)
-		return err_set(err, -EINVAL,
-			       "cannot start raft: base '%llu' <= durable '%llu' <= applied '%llu' <= last "
-			       "'%llu' does not hold",
-			       (unsigned long long)b->base_index, (unsigned long long)b->durable_index,
-			       (unsigned long long)b->applied_index,
-			       (unsigned long long)b->last_index);
+		return err_set(
+			err, -EINVAL,
+			"cannot start raft: base '%llu' <= durable '%llu' <= applied '%llu' <= "
+			"last "
+			"'%llu' does not hold",
+			(unsigned long long)b->base_index, (unsigned long long)b->durable_index,
+			(unsigned long long)b->applied_index, (unsigned long long)b->last_index);
 	if ((b->base_index == 0) != (b->base_term == 0))
 		return err_set(err, -EINVAL, "cannot start raft: base '%llu' with term '%llu'",
 			       (unsigned long long)b->base_index, (unsigned long long)b->base_term);
@@ -90,12 +95,14 @@ struct raft *raft_new(const struct raft_options *options, const struct raft_boot
 	r->options.test = NULL;
 	r->incarnation = boot->incarnation;
 	r->hard = r->hard_out = r->hard_durable = boot->hard;
-	prng_init(&r->prng, options->seed ^ options->self * 0x9e3779b97f4a7c15U ^ boot->incarnation << 20);
+	prng_init(&r->prng,
+		  options->seed ^ options->self * 0x9e3779b97f4a7c15U ^ boot->incarnation << 20);
 	tail_init(&r->tail, boot->base_index, boot->base_term, boot->terms, boot->term_count,
 		  boot->last_index, max_u64(options->keep_tail_bytes / 64, 4096));
 	if (boot->applied_term != 0 && raft_term_at(r, boot->applied_index) != boot->applied_term) {
 		err_set(err, -EINVAL,
-			"cannot start raft: state was applied at term '%llu' of index '%llu', log has '%llu'",
+			"cannot start raft: state was applied at term '%llu' of index '%llu', log "
+			"has '%llu'",
 			(unsigned long long)boot->applied_term,
 			(unsigned long long)boot->applied_index,
 			(unsigned long long)raft_term_at(r, boot->applied_index));
@@ -338,16 +345,15 @@ static int step_propose(struct raft *r, const struct raft_input *in)
 		r->propose_result = RAFT_PROPOSE_TRANSFERRING;
 		return 0;
 	}
-	if (in->propose.prev_index != 0 &&
-	    (in->propose.prev_index != r->tail.last_index ||
-	     in->propose.prev_term != tail_last_term(&r->tail))) {
+	if (in->propose.prev_index != 0 && (in->propose.prev_index != r->tail.last_index ||
+					    in->propose.prev_term != tail_last_term(&r->tail))) {
 		r->propose_result = RAFT_PROPOSE_SUPERSEDED;
 		return 0;
 	}
 	ret = replication_propose(r, in->propose.v, in->propose.count);
-	r->propose_result = ret == 0 ? RAFT_PROPOSE_APPENDED :
-			    ret == -EAGAIN ? RAFT_PROPOSE_BUSY :
-					     RAFT_PROPOSE_NONE;
+	r->propose_result = ret == 0         ? RAFT_PROPOSE_APPENDED
+			    : ret == -EAGAIN ? RAFT_PROPOSE_BUSY
+					     : RAFT_PROPOSE_NONE;
 	return ret;
 }
 

@@ -265,7 +265,8 @@ void tail_check(const struct tail *t)
 	assert(t->run_count == 0 || t->runs[0].index == t->base_index + 1);
 	assert(t->run_count == 0 || t->runs[0].term >= t->base_term);
 	for (size_t i = 1; i < t->run_count; i++)
-		assert(t->runs[i].index > t->runs[i - 1].index && t->runs[i].term > t->runs[i - 1].term);
+		assert(t->runs[i].index > t->runs[i - 1].index &&
+		       t->runs[i].term > t->runs[i - 1].term);
 	assert(t->run_count == 0 || t->runs[t->run_count - 1].index <= t->last_index);
 	assert(tail_cache_first(t) > t->base_index);
 	for (size_t i = 0; i < t->count; i++) {

@@ -15,8 +15,8 @@ struct apply {
 	struct kv_conn *c;
 	struct kv_meta meta; /* as of the entries applied so far in this run */
 	struct digest digest;
-	struct buf record;   /* scratch: a session record */
-	const char *why;     /* static text for what the errno does not tell */
+	struct buf record; /* scratch: a session record */
+	const char *why;   /* static text for what the errno does not tell */
 };
 
 /* Fills why, for the error text. */

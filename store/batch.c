@@ -154,7 +154,8 @@ static int head_decode(struct kv_batch_head *head, struct cursor *c)
 	return 0;
 }
 
-int kv_batch_decode(struct kv_batch_head *head, struct kv_batch_iter *it, const void *data, size_t len)
+int kv_batch_decode(struct kv_batch_head *head, struct kv_batch_iter *it, const void *data,
+		    size_t len)
 {
 	struct cursor c = cursor_init(data, len);
 	struct kv_batch_head found;

@@ -46,8 +46,8 @@ int block_row_verify(const struct block_row *row, uint64_t row_id, uint32_t off,
 	return 0;
 }
 
-void block_sum_pieces(uint8_t *sums, uint64_t row_id, const uint8_t *data, uint32_t row_len, uint32_t off,
-		      uint32_t len)
+void block_sum_pieces(uint8_t *sums, uint64_t row_id, const uint8_t *data, uint32_t row_len,
+		      uint32_t off, uint32_t len)
 {
 	uint32_t first, end;
 

@@ -61,8 +61,8 @@ uint32_t block_capacity(uint32_t row_len);
 int block_row_verify(const struct block_row *row, uint64_t row_id, uint32_t off, uint32_t len);
 
 /* Sums of the pieces that [off, off + len) touches, of a row of row_len bytes. */
-void block_sum_pieces(uint8_t *sums, uint64_t row_id, const uint8_t *data, uint32_t row_len, uint32_t off,
-		      uint32_t len);
+void block_sum_pieces(uint8_t *sums, uint64_t row_id, const uint8_t *data, uint32_t row_len,
+		      uint32_t off, uint32_t len);
 
 /* The range of the old row that m reads or leaves beside what it changes: what to verify before. */
 struct block_range {

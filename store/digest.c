@@ -63,17 +63,20 @@ static struct digest row_element(const void *key, size_t key_len, const void *va
 	return e;
 }
 
-void digest_add_row(struct digest *d, const void *key, size_t key_len, const void *value, size_t len)
+void digest_add_row(struct digest *d, const void *key, size_t key_len, const void *value,
+		    size_t len)
 {
 	add(d, row_element(key, key_len, value, len));
 }
 
-void digest_sub_row(struct digest *d, const void *key, size_t key_len, const void *value, size_t len)
+void digest_sub_row(struct digest *d, const void *key, size_t key_len, const void *value,
+		    size_t len)
 {
 	sub(d, row_element(key, key_len, value, len));
 }
 
-static struct digest piece_element(uint64_t row_id, uint32_t piece, const uint8_t *sum, uint32_t row_len)
+static struct digest piece_element(uint64_t row_id, uint32_t piece, const uint8_t *sum,
+				   uint32_t row_len)
 {
 	uint8_t p[PIECE_SIZE];
 

@@ -20,8 +20,10 @@ struct digest {
 
 void digest_load(struct digest *d, const uint8_t bytes[KV_DIGEST_SIZE]);
 void digest_store(const struct digest *d, uint8_t bytes[KV_DIGEST_SIZE]);
-void digest_add_row(struct digest *d, const void *key, size_t key_len, const void *value, size_t len);
-void digest_sub_row(struct digest *d, const void *key, size_t key_len, const void *value, size_t len);
+void digest_add_row(struct digest *d, const void *key, size_t key_len, const void *value,
+		    size_t len);
+void digest_sub_row(struct digest *d, const void *key, size_t key_len, const void *value,
+		    size_t len);
 /* All pieces of one block row; sums is le64 for each. Nothing when row_len is 0. */
 void digest_add_block(struct digest *d, uint64_t row_id, const uint8_t *sums, uint32_t row_len);
 void digest_sub_block(struct digest *d, uint64_t row_id, const uint8_t *sums, uint32_t row_len);

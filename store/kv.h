@@ -20,7 +20,8 @@
 
 struct kv_conn {
 	const struct kv_conn_ops *ops;
-	char detail[192]; /* why the last call failed, for err texts; empty: the errno says it all */
+	char detail
+		[192]; /* why the last call failed, for err texts; empty: the errno says it all */
 };
 
 /* A row of the kv table; sum is XXH3 over key and value (kv_row_sum). */
@@ -40,29 +41,36 @@ struct kv_conn_ops {
 	int (*commit)(struct kv_conn *c);
 	void (*rollback)(struct kv_conn *c); /* also ends a read; nothing to end is fine */
 
-	int (*get)(struct kv_conn *c, const void *key, size_t key_len, struct kv_row *row); /* -ENOENT */
+	int (*get)(struct kv_conn *c, const void *key, size_t key_len,
+		   struct kv_row *row); /* -ENOENT */
 	/* Rows with from <= key < to in order; to_len 0: no upper bound. Several may be open. */
-	int (*scan_open)(struct kv_conn *c, const void *from, size_t from_len, const void *to, size_t to_len,
-			 struct kv_scan **scan);
+	int (*scan_open)(struct kv_conn *c, const void *from, size_t from_len, const void *to,
+			 size_t to_len, struct kv_scan **scan);
 	/* 1: a row, borrowed until the next call on scan; 0: the end; negative. */
-	int (*scan_next)(struct kv_scan *scan, const uint8_t **key, size_t *key_len, struct kv_row *row);
+	int (*scan_next)(struct kv_scan *scan, const uint8_t **key, size_t *key_len,
+			 struct kv_row *row);
 	void (*scan_close)(struct kv_scan *scan);
 
-	int (*block_get)(struct kv_conn *c, uint64_t row_id, struct block_row *row);  /* -ENOENT */
-	int (*block_sums)(struct kv_conn *c, uint64_t row_id, struct block_row *row); /* data stays NULL */
-	int (*block_next)(struct kv_conn *c, uint64_t from_id, uint64_t *row_id);     /* first >= from */
+	int (*block_get)(struct kv_conn *c, uint64_t row_id, struct block_row *row); /* -ENOENT */
+	int (*block_sums)(struct kv_conn *c, uint64_t row_id,
+			  struct block_row *row); /* data stays NULL */
+	int (*block_next)(struct kv_conn *c, uint64_t from_id,
+			  uint64_t *row_id); /* first >= from */
 	int (*meta_get)(struct kv_conn *c, const uint8_t **data, size_t *len);
 
 	/* Between begin(write) and commit. exists tells what a read of the same transaction found. */
-	int (*put)(struct kv_conn *c, const void *key, size_t key_len, const struct kv_row *row, bool exists);
+	int (*put)(struct kv_conn *c, const void *key, size_t key_len, const struct kv_row *row,
+		   bool exists);
 	int (*del)(struct kv_conn *c, const void *key, size_t key_len);
-	int (*block_put)(struct kv_conn *c, uint64_t row_id, const struct block_row *row, bool exists);
+	int (*block_put)(struct kv_conn *c, uint64_t row_id, const struct block_row *row,
+			 bool exists);
 	int (*block_del)(struct kv_conn *c, uint64_t row_id);
 	int (*meta_put)(struct kv_conn *c, const void *data, size_t len);
 };
 
 struct kv_ops {
-	int (*view_conn)(struct kv *kv, struct kv_conn **conn, struct err *err); /* a view's connection */
+	int (*view_conn)(struct kv *kv, struct kv_conn **conn,
+			 struct err *err); /* a view's connection */
 	int (*checkpoint)(struct kv *kv, uint64_t *durable_index, struct err *err);
 	uint64_t (*size_bytes)(struct kv *kv);
 	uint64_t (*wal_bytes)(struct kv *kv);

@@ -41,7 +41,8 @@ static uint64_t uuid_hash(const uint8_t uuid[KV_UUID_SIZE])
 	return hash64(uuid, KV_UUID_SIZE);
 }
 
-static struct overlay_session *find_session(const struct overlay *o, const uint8_t uuid[KV_UUID_SIZE])
+static struct overlay_session *find_session(const struct overlay *o,
+					    const uint8_t uuid[KV_UUID_SIZE])
 {
 	struct hnode *n = htable_first(&o->sessions, uuid_hash(uuid));
 
@@ -166,7 +167,7 @@ static void trim_entry(struct overlay *o, struct overlay_entry *e, uint64_t appl
 
 void overlay_trim(struct overlay *o, uint64_t applied_index)
 {
-	list_for_each_safe(it, &o->entries) {
+	list_for_each_safe (it, &o->entries) {
 		struct overlay_entry *e = list_entry(it, struct overlay_entry, link);
 
 		if (e->index > applied_index)
@@ -182,7 +183,7 @@ void overlay_reset(struct overlay *o)
 	htable_each(&o->sessions, free_session_node, NULL);
 	htable_release(&o->sessions);
 	o->sessions = HTABLE_INIT;
-	list_for_each_safe(it, &o->entries)
+	list_for_each_safe (it, &o->entries)
 		free_entry(o, list_entry(it, struct overlay_entry, link));
 }
 
@@ -209,7 +210,8 @@ const struct pending *overlay_pending(const struct overlay *o)
 	return &o->pending;
 }
 
-const struct overlay_session *overlay_session(const struct overlay *o, const uint8_t uuid[KV_UUID_SIZE])
+const struct overlay_session *overlay_session(const struct overlay *o,
+					      const uint8_t uuid[KV_UUID_SIZE])
 {
 	return find_session(o, uuid);
 }

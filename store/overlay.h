@@ -25,6 +25,7 @@ struct overlay_session {
 
 const struct pending *overlay_pending(const struct overlay *o);
 /* NULL: no operation of that client is pending. */
-const struct overlay_session *overlay_session(const struct overlay *o, const uint8_t uuid[KV_UUID_SIZE]);
+const struct overlay_session *overlay_session(const struct overlay *o,
+					      const uint8_t uuid[KV_UUID_SIZE]);
 
 #endif

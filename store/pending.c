@@ -76,7 +76,8 @@ static void add_drop(struct pending *p, uint64_t index, const struct kv_mutation
 
 	d.last_id = d.first_id + m->len - 1;
 	store_be64(key, d.first_id);
-	while ((n = treap_seek(&p->blocks, key, sizeof(key), false)) && load_be64(n->key) <= d.last_id) {
+	while ((n = treap_seek(&p->blocks, key, sizeof(key), false)) &&
+	       load_be64(n->key) <= d.last_id) {
 		memcpy(key, n->key, sizeof(key));
 		treap_del(&p->blocks, key, sizeof(key));
 	}
@@ -106,7 +107,8 @@ static void add_block(struct pending *p, uint64_t index, const uint8_t *const *b
 	treap_put(&p->blocks, key, sizeof(key), b);
 }
 
-void pending_add(struct pending *p, uint64_t index, const uint8_t *const *base, const struct kv_mutation *m)
+void pending_add(struct pending *p, uint64_t index, const uint8_t *const *base,
+		 const struct kv_mutation *m)
 {
 	if (m->type == KV_PUT || m->type == KV_DELETE)
 		treap_put(&p->keys, m->key, m->key_len, version_new(index, base, m));

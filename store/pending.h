@@ -17,8 +17,8 @@
 struct pending_version {
 	struct pending_version *newer; /* blocks only */
 	uint64_t index;
-	struct kv_mutation m;          /* key and data pointers unset: see pending_data() */
-	const uint8_t *const *base;    /* *base + data_off is the data */
+	struct kv_mutation m;       /* key and data pointers unset: see pending_data() */
+	const uint8_t *const *base; /* *base + data_off is the data */
 	size_t data_off;
 };
 
@@ -39,7 +39,8 @@ void pending_release(struct pending *p);
 bool pending_is_empty(const struct pending *p);
 
 /* *base must stay valid as long as p knows the mutation; m->data (and key) lie within *base. */
-void pending_add(struct pending *p, uint64_t index, const uint8_t *const *base, const struct kv_mutation *m);
+void pending_add(struct pending *p, uint64_t index, const uint8_t *const *base,
+		 const struct kv_mutation *m);
 /* Forgets what m left here if its index is <= applied. */
 void pending_trim(struct pending *p, uint64_t applied, const struct kv_mutation *m);
 

@@ -76,11 +76,14 @@ bool session_record_next(struct session_record *r, struct session_reply *reply)
 	return true;
 }
 
-int session_record_execute(const void *data, size_t len, const struct kv_batch_head *head, uint64_t index,
-			   struct buf *out)
+int session_record_execute(const void *data, size_t len, const struct kv_batch_head *head,
+			   uint64_t index, struct buf *out)
 {
-	struct session_record r = { .id = index, .low = head->low, .replies = cursor_init(NULL, 0) };
-	struct session_reply mine = { head->seq, index, head->status, head->reply, head->reply_len };
+	struct session_record r = { .id = index,
+				    .low = head->low,
+				    .replies = cursor_init(NULL, 0) };
+	struct session_reply mine = { head->seq, index, head->status, head->reply,
+				      head->reply_len };
 	struct session_reply old;
 	size_t start = out->len;
 	bool placed = false;

@@ -37,7 +37,7 @@ bool session_record_next(struct session_record *r, struct session_reply *reply);
  * below low or beyond the window, or the head names another session id: the leader checked that, so
  * the entry is not one of its own.
  */
-int session_record_execute(const void *data, size_t len, const struct kv_batch_head *head, uint64_t index,
-			   struct buf *out);
+int session_record_execute(const void *data, size_t len, const struct kv_batch_head *head,
+			   uint64_t index, struct buf *out);
 
 #endif

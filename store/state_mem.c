@@ -21,7 +21,7 @@
 
 struct mem_kv {
 	struct kv kv;
-	pthread_mutex_t lock;  /* guards committed */
+	pthread_mutex_t lock; /* guards committed */
 	struct treap committed;
 };
 
@@ -133,7 +133,8 @@ static int mem_get(struct kv_conn *c, const void *key, size_t key_len, struct kv
 	return 0;
 }
 
-static int mem_put(struct kv_conn *c, const void *key, size_t key_len, const struct kv_row *row, bool exists)
+static int mem_put(struct kv_conn *c, const void *key, size_t key_len, const struct kv_row *row,
+		   bool exists)
 {
 	struct blob *b = blob_new(SUM_SIZE + row->len);
 	uint8_t k[MAP_KEY_MAX];
@@ -171,7 +172,8 @@ static int mem_scan_open(struct kv_conn *c, const void *from, size_t from_len, c
 	return 0;
 }
 
-static int mem_scan_next(struct kv_scan *scan, const uint8_t **key, size_t *key_len, struct kv_row *row)
+static int mem_scan_next(struct kv_scan *scan, const uint8_t **key, size_t *key_len,
+			 struct kv_row *row)
 {
 	struct mem_scan *s = (struct mem_scan *)scan;
 	const struct treap_node *n = treap_seek(&s->mc->map, s->at, s->at_len, s->after);
@@ -231,7 +233,8 @@ static int mem_block_next(struct kv_conn *c, uint64_t from_id, uint64_t *row_id)
 	return 0;
 }
 
-static int mem_block_put(struct kv_conn *c, uint64_t row_id, const struct block_row *row, bool exists)
+static int mem_block_put(struct kv_conn *c, uint64_t row_id, const struct block_row *row,
+			 bool exists)
 {
 	size_t sums_len = (size_t)block_piece_count(row->len) * BLOCK_SUM_SIZE;
 	struct blob *b = blob_new(LEN_SIZE + sums_len + row->len);

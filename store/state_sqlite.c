@@ -28,13 +28,17 @@
 #define STR2(x) #x
 #define STR(x) STR2(x)
 
-static const char schema[] =
-	"PRAGMA application_id=" STR(APPLICATION_ID) ";"
-	"PRAGMA user_version=" STR(FORMAT_VERSION) ";"
-	"CREATE TABLE kv(k BLOB PRIMARY KEY NOT NULL, s INTEGER NOT NULL, v BLOB NOT NULL) WITHOUT ROWID;"
-	/* id is ino * 2^27 + block. head comes first so that it lies on the leaf page. */
-	"CREATE TABLE block(id INTEGER PRIMARY KEY, head BLOB NOT NULL, data BLOB NOT NULL);"
-	"CREATE TABLE meta(id INTEGER PRIMARY KEY, row BLOB NOT NULL);";
+static const char schema[] = "PRAGMA application_id=" STR(
+	APPLICATION_ID) ";"
+			"PRAGMA user_version=" STR(
+				FORMAT_VERSION) ";"
+						"CREATE TABLE kv(k BLOB PRIMARY KEY NOT NULL, s "
+						"INTEGER NOT NULL, v BLOB NOT NULL) WITHOUT ROWID;"
+						/* id is ino * 2^27 + block. head comes first so that it lies on the leaf page. */
+						"CREATE TABLE block(id INTEGER PRIMARY KEY, head "
+						"BLOB NOT NULL, data BLOB NOT NULL);"
+						"CREATE TABLE meta(id INTEGER PRIMARY KEY, row "
+						"BLOB NOT NULL);";
 
 enum stmt {
 	STMT_BEGIN_READ,
@@ -79,7 +83,8 @@ static const char *const stmt_sql[STMT_COUNT] = {
 	 * do not change; but only if the cell was parsed before, which the always true term brings
 	 * about. A 4 KiB patch is a third of the WAL of the REPLACE that looks simpler.
 	 */
-	[STMT_BLOCK_UPDATE] = "UPDATE block SET head = ?2, data = ?3 WHERE id = ?1 AND length(data) > 0",
+	[STMT_BLOCK_UPDATE] =
+		"UPDATE block SET head = ?2, data = ?3 WHERE id = ?1 AND length(data) > 0",
 	[STMT_BLOCK_DELETE] = "DELETE FROM block WHERE id = ?1",
 	[STMT_META_PUT] = "REPLACE INTO meta(id, row) VALUES(1, ?1)",
 	[STMT_PAGE_COUNT] = "PRAGMA page_count",
@@ -92,9 +97,9 @@ struct sql_conn {
 	sqlite3_stmt *stmt[STMT_COUNT];
 	sqlite3_stmt *held; /* its row is what the last call returned; reset in the next one */
 	bool in_txn;
-	bool scan_busy;     /* stmt[STMT_SCAN] belongs to a scan */
+	bool scan_busy;                /* stmt[STMT_SCAN] belongs to a scan */
 	uint8_t padded[KV_BLOCK_SIZE]; /* scratch: a row with its zeros */
-	bool failed;        /* a call failed in SQLite: nothing more may be synced through this */
+	bool failed; /* a call failed in SQLite: nothing more may be synced through this */
 };
 
 struct sql_scan {
@@ -142,8 +147,8 @@ static struct sql_conn *sql_conn(struct kv_conn *c)
 static int fail(struct sql_conn *sc, int rc)
 {
 	sc->failed = true;
-	snprintf(sc->conn.detail, sizeof(sc->conn.detail), "sqlite: %s (%d)", sqlite3_errmsg(sc->db),
-		 sqlite3_extended_errcode(sc->db));
+	snprintf(sc->conn.detail, sizeof(sc->conn.detail), "sqlite: %s (%d)",
+		 sqlite3_errmsg(sc->db), sqlite3_extended_errcode(sc->db));
 	return state_sqlite_errno(rc);
 }
 
@@ -152,6 +157,7 @@ static sqlite3_stmt *take(struct sql_conn *sc, enum stmt which)
 	if (sc->held)
 		sqlite3_reset(sc->held);
 	sc->held = NULL;
+	sc->conn.detail[0] = '\0';
 	return sc->stmt[which];
 }
 
@@ -258,7 +264,8 @@ static int sql_get(struct kv_conn *c, const void *key, size_t key_len, struct kv
 	return ret;
 }
 
-static int sql_put(struct kv_conn *c, const void *key, size_t key_len, const struct kv_row *row, bool exists)
+static int sql_put(struct kv_conn *c, const void *key, size_t key_len, const struct kv_row *row,
+		   bool exists)
 {
 	struct sql_conn *sc = sql_conn(c);
 	sqlite3_stmt *st = take(sc, exists ? STMT_UPDATE : STMT_INSERT);
@@ -307,7 +314,8 @@ static int sql_scan_open(struct kv_conn *c, const void *from, size_t from_len, c
 	return 0;
 }
 
-static int sql_scan_next(struct kv_scan *scan, const uint8_t **key, size_t *key_len, struct kv_row *row)
+static int sql_scan_next(struct kv_scan *scan, const uint8_t **key, size_t *key_len,
+			 struct kv_row *row)
 {
 	struct sql_scan *s = (struct sql_scan *)scan;
 	int rc = sqlite3_step(s->stmt);
@@ -345,7 +353,8 @@ static size_t block_head_size(uint32_t capacity)
 	return BLOCK_HEAD_LEN + (size_t)block_piece_count(capacity) * BLOCK_SUM_SIZE;
 }
 
-static int block_row_of(struct sql_conn *sc, enum stmt which, uint64_t row_id, struct block_row *row)
+static int block_row_of(struct sql_conn *sc, enum stmt which, uint64_t row_id,
+			struct block_row *row)
 {
 	sqlite3_stmt *st = take(sc, which);
 	const uint8_t *head;
@@ -408,7 +417,8 @@ static int sql_block_put(struct kv_conn *c, uint64_t row_id, const struct block_
 	const uint8_t *data = row->data;
 
 	store_le32(head, row->len);
-	memcpy(head + BLOCK_HEAD_LEN, row->sums, (size_t)block_piece_count(row->len) * BLOCK_SUM_SIZE);
+	memcpy(head + BLOCK_HEAD_LEN, row->sums,
+	       (size_t)block_piece_count(row->len) * BLOCK_SUM_SIZE);
 	if (capacity > row->len) {
 		memcpy(sc->padded, row->data, row->len);
 		memset(sc->padded + row->len, 0, capacity - row->len);
@@ -508,18 +518,22 @@ static int open_db(const char *path, int flags, sqlite3 **out, struct err *err)
 		sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 		sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 		rc = sqlite3_exec(db,
-				  "PRAGMA page_size=" STR(STATE_PAGE_SIZE) ";"
-				  "PRAGMA auto_vacuum=NONE; PRAGMA secure_delete=ON; PRAGMA mmap_size=0;"
-				  "PRAGMA cell_size_check=ON; PRAGMA foreign_keys=OFF;"
-				  "PRAGMA temp_store=MEMORY",
+				  "PRAGMA page_size=" STR(
+					  STATE_PAGE_SIZE) ";"
+							   "PRAGMA auto_vacuum=NONE; PRAGMA "
+							   "secure_delete=ON; PRAGMA mmap_size=0;"
+							   "PRAGMA cell_size_check=ON; PRAGMA "
+							   "foreign_keys=OFF;"
+							   "PRAGMA temp_store=MEMORY",
 				  NULL, NULL, NULL);
 	}
 	if (rc == SQLITE_OK) {
 		*out = db;
 		return 0;
 	}
-	ret = (rc & 0xff) == SQLITE_CANTOPEN && sqlite3_system_errno(db) == EACCES ? -EACCES :
-										 state_sqlite_errno(rc);
+	ret = (rc & 0xff) == SQLITE_CANTOPEN && sqlite3_system_errno(db) == EACCES
+		      ? -EACCES
+		      : state_sqlite_errno(rc);
 	err_set(err, ret, "cannot open state '%s': %s", path, sqlite3_errmsg(db));
 	sqlite3_close(db);
 	return ret;
@@ -559,10 +573,12 @@ static int check_format(sqlite3 *db, const char *path, struct err *err)
 	if (ret < 0)
 		return err_set(err, ret, "cannot open state '%s': %s", path, sqlite3_errmsg(db));
 	if (id != APPLICATION_ID)
-		return err_set(err, -EUCLEAN, "cannot open state '%s': it is no quorumfs state", path);
+		return err_set(err, -EUCLEAN, "cannot open state '%s': it is no quorumfs state",
+			       path);
 	if (version != FORMAT_VERSION)
-		return err_set(err, -EUCLEAN, "cannot open state '%s': format %lld, this program knows %d",
-			       path, (long long)version, FORMAT_VERSION);
+		return err_set(err, -EUCLEAN,
+			       "cannot open state '%s': format %lld, this program knows %d", path,
+			       (long long)version, FORMAT_VERSION);
 	return 0;
 }
 
@@ -587,12 +603,33 @@ int state_sqlite_open_reader(const char *dir, sqlite3 **db, struct err *err)
 		sqlite3_db_config(*db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 		/* Only recovery of the WAL by another connection makes a reader wait. */
 		sqlite3_busy_timeout(*db, 5000);
-		ret = exec(*db, path, "PRAGMA query_only=ON; PRAGMA cache_size=-" STR(READER_CACHE_KIB),
-			   err);
+		ret = exec(*db, path,
+			   "PRAGMA query_only=ON; PRAGMA cache_size=-" STR(READER_CACHE_KIB), err);
 		if (ret < 0)
 			sqlite3_close(*db);
 	}
 	free(path);
+	return ret;
+}
+
+/* SQLite answers with the mode it is in, and says nothing when it could not change it. */
+static int set_wal_mode(sqlite3 *db, const char *path, struct err *err)
+{
+	const char *mode = NULL;
+	sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v3(db, "PRAGMA journal_mode=WAL", -1, 0, &st, NULL);
+	int ret = 0;
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		mode = (const char *)sqlite3_column_text(st, 0);
+	if (!mode || strcmp(mode, "wal") != 0) {
+		ret = rc == SQLITE_ROW ? -EIO : state_sqlite_errno(rc);
+		err_set(err, ret, "cannot open state '%s': no write-ahead log there: %s", path,
+			sqlite3_errmsg(db));
+	}
+	sqlite3_finalize(st);
 	return ret;
 }
 
@@ -602,18 +639,22 @@ static int open_writer(const char *path, int flags, sqlite3 **db, struct err *er
 
 	if (ret < 0)
 		return ret;
-	ret = exec(*db, path,
-		   "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0;"
-		   "PRAGMA journal_size_limit=" STR(WAL_KEEP_BYTES) ";"
-		   "PRAGMA cache_size=-" STR(WRITER_CACHE_KIB),
-		   err);
+	ret = set_wal_mode(*db, path, err);
+	if (ret == 0)
+		ret = exec(*db, path,
+			   "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0;"
+			   "PRAGMA journal_size_limit=" STR(
+				   WAL_KEEP_BYTES) ";"
+						   "PRAGMA cache_size=-" STR(WRITER_CACHE_KIB),
+			   err);
 	if (ret < 0)
 		sqlite3_close(*db);
 	return ret;
 }
 
 /* Takes db, also on failure. */
-static int conn_new(sqlite3 *db, const char *path, bool writer, struct kv_conn **conn, struct err *err)
+static int conn_new(sqlite3 *db, const char *path, bool writer, struct kv_conn **conn,
+		    struct err *err)
 {
 	struct sql_conn *sc = mem_calloc(1, sizeof(*sc));
 	size_t count = writer ? STMT_COUNT : STMT_READER_COUNT;
@@ -622,8 +663,8 @@ static int conn_new(sqlite3 *db, const char *path, bool writer, struct kv_conn *
 	sc->conn.ops = &conn_ops;
 	sc->db = db;
 	for (size_t i = 0; i < count && rc == SQLITE_OK; i++)
-		rc = sqlite3_prepare_v3(db, stmt_sql[i], -1, SQLITE_PREPARE_PERSISTENT, &sc->stmt[i],
-					NULL);
+		rc = sqlite3_prepare_v3(db, stmt_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+					&sc->stmt[i], NULL);
 	if (rc != SQLITE_OK) {
 		/* Tables that are missing or odd are damage, not a programming error. */
 		int ret = (rc & 0xff) == SQLITE_ERROR ? -EUCLEAN : state_sqlite_errno(rc);
@@ -652,7 +693,8 @@ int state_sqlite_read_meta(sqlite3 *db, struct kv_meta *meta, struct err *err)
 		if (ret < 0)
 			err_set(err, ret, "cannot read the meta row: it is damaged");
 	} else {
-		ret = rc == SQLITE_DONE || (rc & 0xff) == SQLITE_ERROR ? -EUCLEAN : state_sqlite_errno(rc);
+		ret = rc == SQLITE_DONE || (rc & 0xff) == SQLITE_ERROR ? -EUCLEAN
+								       : state_sqlite_errno(rc);
 		err_set(err, ret, "cannot read the meta row: %s", sqlite3_errmsg(db));
 	}
 	sqlite3_finalize(st);
@@ -729,6 +771,8 @@ static int sql_checkpoint(struct kv *kv, uint64_t *durable_index, struct err *er
 		sk->durable_index = kv->meta.applied_index;
 		/* The next commit starts the WAL anew, or on_commit() shows that a reader hinders it. */
 		sk->wal_frames = 0;
+	} else if (frames > 0) {
+		sk->wal_frames = (uint64_t)frames;
 	}
 	*durable_index = sk->durable_index;
 	return 0;
@@ -758,7 +802,8 @@ static uint64_t sql_wal_bytes(struct kv *kv)
 {
 	uint64_t frames = sql_kv(kv)->wal_frames;
 
-	return frames == 0 ? 0 : WAL_HEADER_SIZE + frames * (STATE_PAGE_SIZE + WAL_FRAME_HEADER_SIZE);
+	return frames == 0 ? 0
+			   : WAL_HEADER_SIZE + frames * (STATE_PAGE_SIZE + WAL_FRAME_HEADER_SIZE);
 }
 
 static void sql_close(struct kv *kv)
@@ -788,8 +833,9 @@ static int check_page_size(sqlite3 *db, const char *path, struct err *err)
 
 	if (ret == 0 && size == STATE_PAGE_SIZE)
 		return 0;
-	return err_set(err, ret < 0 ? ret : -EUCLEAN, "cannot open state '%s': page size is %lld, not %d",
-		       path, (long long)size, STATE_PAGE_SIZE);
+	return err_set(err, ret < 0 ? ret : -EUCLEAN,
+		       "cannot open state '%s': page size is %lld, not %d", path, (long long)size,
+		       STATE_PAGE_SIZE);
 }
 
 static int open_kv(const char *dir, const char *path, struct kv **kv, struct err *err)
@@ -862,11 +908,12 @@ static int fill_new(sqlite3 *db, const char *path, const struct kv_meta *meta, s
 		err_set(err, ret, "cannot set up state '%s': %s", path, kv_conn_why(writer, ret));
 	if (ret == 0) {
 		/* Syncs the main file; closing, which also removes the WAL, would not tell of errors. */
-		int rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+		int rc =
+			sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 
 		if (rc != SQLITE_OK)
-			ret = err_set(err, state_sqlite_errno(rc), "cannot set up state '%s': %s", path,
-				      sqlite3_errmsg(db));
+			ret = err_set(err, state_sqlite_errno(rc), "cannot set up state '%s': %s",
+				      path, sqlite3_errmsg(db));
 	}
 	sql_conn_close(writer);
 	return ret;

@@ -14,7 +14,7 @@
 
 #define STATE_DB_NAME "state.db"
 #ifndef STATE_PAGE_SIZE /* as KV_BLOCK_SIZE */
-#define STATE_PAGE_SIZE 8192
+#define STATE_PAGE_SIZE 4096
 #endif
 
 /* DIR/state.db; free() it. */

@@ -133,7 +133,8 @@ static struct treap_node *merge(struct treap *t, struct treap_node *a, struct tr
 	return b;
 }
 
-static struct treap_node *del_below(struct treap *t, struct treap_node *n, const void *key, size_t key_len)
+static struct treap_node *del_below(struct treap *t, struct treap_node *n, const void *key,
+				    size_t key_len)
 {
 	struct treap_node *rest;
 	int cmp;
@@ -175,7 +176,8 @@ void *treap_get(const struct treap *t, const void *key, size_t key_len)
 	return NULL;
 }
 
-const struct treap_node *treap_seek(const struct treap *t, const void *key, size_t key_len, bool after)
+const struct treap_node *treap_seek(const struct treap *t, const void *key, size_t key_len,
+				    bool after)
 {
 	const struct treap_node *n = t->root;
 	const struct treap_node *found = NULL;

@@ -24,18 +24,19 @@ struct treap_node {
 
 struct treap {
 	struct treap_node *root;
-	void *(*value_ref)(void *value);   /* for a copied node; NULL: the map is never snapshot */
-	void (*value_unref)(void *value);  /* for a node that goes */
+	void *(*value_ref)(void *value);  /* for a copied node; NULL: the map is never snapshot */
+	void (*value_unref)(void *value); /* for a node that goes */
 };
 
-void treap_release(struct treap *t);                            /* leaves it empty */
-struct treap treap_snapshot(const struct treap *t);             /* release it */
+void treap_release(struct treap *t);                /* leaves it empty */
+struct treap treap_snapshot(const struct treap *t); /* release it */
 /* Takes value; an old value of the key is released. */
 void treap_put(struct treap *t, const void *key, size_t key_len, void *value);
-bool treap_del(struct treap *t, const void *key, size_t key_len); /* was there */
+bool treap_del(struct treap *t, const void *key, size_t key_len);        /* was there */
 void *treap_get(const struct treap *t, const void *key, size_t key_len); /* borrowed, or NULL */
 /* First node with key >= (or >, when after) the given one, or NULL; borrowed until the next change. */
-const struct treap_node *treap_seek(const struct treap *t, const void *key, size_t key_len, bool after);
+const struct treap_node *treap_seek(const struct treap *t, const void *key, size_t key_len,
+				    bool after);
 int key_compare(const void *a, size_t a_len, const void *b, size_t b_len); /* memcmp order */
 
 #endif

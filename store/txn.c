@@ -11,12 +11,12 @@
 #define OWN_INDEX UINT64_MAX
 
 struct kv_txn {
-	struct kv_view *view;        /* borrowed */
+	struct kv_view *view;          /* borrowed */
 	const struct overlay *overlay; /* borrowed; NULL: none */
-	struct buf mutations;        /* encoded */
-	const uint8_t *base;         /* mutations.data, for the versions in own */
+	struct buf mutations;          /* encoded */
+	const uint8_t *base;           /* mutations.data, for the versions in own */
 	struct pending own;
-	uint8_t *block;              /* scratch of KV_BLOCK_SIZE, made when needed */
+	uint8_t *block; /* scratch of KV_BLOCK_SIZE, made when needed */
 };
 
 /* The layers above the view, oldest first. */
@@ -116,8 +116,9 @@ void kv_txn_write(struct kv_txn *txn, uint64_t ino, uint64_t off, const void *da
 void kv_txn_drop_blocks(struct kv_txn *txn, uint64_t ino, uint32_t first, uint32_t count)
 {
 	if (count > 0)
-		add_own(txn, &(struct kv_mutation){
-				     .type = KV_BLOCK_DROP, .ino = ino, .block = first, .len = count });
+		add_own(txn,
+			&(struct kv_mutation){
+				.type = KV_BLOCK_DROP, .ino = ino, .block = first, .len = count });
 }
 
 static void punch_block(struct kv_txn *t, uint64_t ino, uint32_t block, uint32_t from, uint32_t to)
@@ -170,7 +171,8 @@ struct blob *kv_txn_batch(struct kv_txn *txn, const struct kv_batch_head *head)
 
 /* ---- keys ---- */
 
-static const struct pending_version *pending_newest(const struct layers *l, const void *key, size_t len)
+static const struct pending_version *pending_newest(const struct layers *l, const void *key,
+						    size_t len)
 {
 	for (size_t i = l->count; i-- > 0;) {
 		const struct pending_version *v = pending_get(l->v[i], key, len);
@@ -237,8 +239,8 @@ static void merge_seek_layer(struct merge *m, size_t i, const void *key, size_t 
  * Finds the smallest key of all sources and, of those that have it, the newest value; 1: a row to
  * hand out, 0: one that is deleted, -ENOENT: the end.
  */
-static int merge_pick(const struct merge *m, const uint8_t **key, size_t *key_len, const uint8_t **value,
-		      size_t *len)
+static int merge_pick(const struct merge *m, const uint8_t **key, size_t *key_len,
+		      const uint8_t **value, size_t *len)
 {
 	const struct pending_version *v = NULL;
 
@@ -267,7 +269,8 @@ static int merge_step(struct merge *m, const uint8_t *key, size_t key_len)
 	bool in_view = m->key && key_compare(m->key, m->key_len, key, key_len) == 0;
 
 	for (size_t i = 0; i < m->layers.count; i++) {
-		if (m->node[i] && key_compare(m->node[i]->key, m->node[i]->key_len, key, key_len) == 0)
+		if (m->node[i] &&
+		    key_compare(m->node[i]->key, m->node[i]->key_len, key, key_len) == 0)
 			merge_seek_layer(m, i, m->node[i]->key, m->node[i]->key_len, true);
 	}
 	return in_view ? merge_step_view(m) : 0;
@@ -383,7 +386,8 @@ static int block_compose(struct kv_txn *t, const struct layers *l, uint64_t row_
 		*len = row.len;
 	}
 	for (size_t i = lowest; i < l->count; i++) {
-		for (const struct pending_version *v = pending_block(l->v[i], row_id); v; v = v->newer) {
+		for (const struct pending_version *v = pending_block(l->v[i], row_id); v;
+		     v = v->newer) {
 			struct kv_mutation m = v->m;
 
 			m.data = pending_data(v);
@@ -394,8 +398,8 @@ static int block_compose(struct kv_txn *t, const struct layers *l, uint64_t row_
 }
 
 /* [off, off + len) of one block. */
-static int block_read(struct kv_txn *t, const struct layers *l, uint64_t row_id, uint32_t off, uint8_t *out,
-		      uint32_t len)
+static int block_read(struct kv_txn *t, const struct layers *l, uint64_t row_id, uint32_t off,
+		      uint8_t *out, uint32_t len)
 {
 	struct block_row row = { .len = 0 };
 	bool view_visible;
@@ -445,7 +449,8 @@ int kv_txn_read(struct kv_txn *txn, uint64_t ino, uint64_t off, void *out, size_
 }
 
 /* First row of the view >= from that no layer dropped. */
-static int view_block_next(struct kv_txn *t, const struct layers *l, uint64_t from, uint64_t *row_id)
+static int view_block_next(struct kv_txn *t, const struct layers *l, uint64_t from,
+			   uint64_t *row_id)
 {
 	struct kv_conn *c = t->view->conn;
 	int ret;
@@ -484,7 +489,8 @@ static int block_length(struct kv_txn *t, const struct layers *l, uint64_t row_i
 		*len = ret == 0 ? row.len : 0;
 	}
 	for (size_t i = lowest; i < l->count; i++) {
-		for (const struct pending_version *v = pending_block(l->v[i], row_id); v; v = v->newer)
+		for (const struct pending_version *v = pending_block(l->v[i], row_id); v;
+		     v = v->newer)
 			*len = block_len_after(&v->m, *len);
 	}
 	return 0;

@@ -9,6 +9,9 @@
 #include "fs/fuse/front.h"
 
 #define INIT_ADD_FLAGS (FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2)
+/* Shared mappings of files that are opened for direct I/O; bit 36, since 7.39, so not in our header. */
+#define DIRECT_IO_ALLOW_MMAP (1ull << 36)
+#define INIT_ADD_FLAGS2 ((uint32_t)(DIRECT_IO_ALLOW_MMAP >> 32))
 
 /* May be cancelled by libfuse while it waits in read(): nothing is held there. */
 static ssize_t custom_read(int fd, void *buf, size_t buf_len, void *userdata)
@@ -23,6 +26,7 @@ static ssize_t custom_read(int fd, void *buf, size_t buf_len, void *userdata)
 
 		p->unique = in->unique;
 		p->offered = init->flags;
+		p->offered2 = init->flags & FUSE_INIT_EXT ? init->flags2 : 0;
 	}
 	return n;
 }
@@ -49,6 +53,8 @@ static ssize_t custom_writev(int fd, struct iovec *iov, int count, void *userdat
 	memset(&init, 0, sizeof(init));
 	memcpy(&init, iov[1].iov_base, iov[1].iov_len);
 	init.flags |= INIT_ADD_FLAGS & p->offered;
+	if (init.flags & FUSE_INIT_EXT)
+		init.flags2 |= INIT_ADD_FLAGS2 & p->offered2;
 	p->answered = init.flags;
 	struct iovec patched[2] = { iov[0], { .iov_base = &init, .iov_len = iov[1].iov_len } };
 	ssize_t n = writev(fd, patched, 2);

@@ -10,12 +10,12 @@ struct kinode {
 	uint64_t ino;
 	uint64_t lookups;
 	uint64_t opens;
-	uint64_t version;      /* of the data in the kernel's cache */
-	int64_t told_mtime_ns; /* the newest the kernel was ever told */
-	/* The kernel was left to see a change by its mtime; whether that reply got there before
-	 * another one is not known, so an mtime set back after it is not to be trusted. */
-	bool relied_on_mtime;
+	uint64_t version; /* of the data in the kernel's cache */
+	uint32_t reading; /* READs under way */
+	uint32_t reads;   /* ... and begun, ever */
 };
+
+#define READING UINT64_MAX /* result of kinode_change_begin(): a READ is under way */
 
 void kinode_table_init(struct kinode_table *t)
 {
@@ -66,7 +66,6 @@ static struct kinode *find_or_add(struct kinode_table *t, uint64_t ino)
 		i = mem_calloc(1, sizeof(*i));
 		i->ino = ino;
 		i->version = VERSION_NONE;
-		i->told_mtime_ns = INT64_MAX; /* nothing told is nothing we could rely on */
 		htable_add(&t->by_ino, &i->node, hash_u64(ino));
 	}
 	return i;
@@ -80,12 +79,6 @@ static void drop_if_unused(struct kinode_table *t, struct kinode *i)
 	free(i);
 }
 
-static void tell(struct kinode *i, int64_t mtime_ns)
-{
-	if (i->told_mtime_ns == INT64_MAX || i->told_mtime_ns < mtime_ns)
-		i->told_mtime_ns = mtime_ns;
-}
-
 /* ---- public ---- */
 
 void kinode_lookup(struct kinode_table *t, const struct fs_attr *attr)
@@ -93,10 +86,8 @@ void kinode_lookup(struct kinode_table *t, const struct fs_attr *attr)
 	pthread_mutex_lock(&t->lock);
 	struct kinode *i = find_or_add(t, attr->ino);
 
-	if (i->lookups++ == 0 && i->version == VERSION_NONE) {
-		i->version = attr->data_version; /* the kernel has no page of it yet */
-		i->told_mtime_ns = attr->mtime_ns;
-	}
+	if (i->lookups++ == 0 && i->version == VERSION_NONE)
+		i->version = attr->data_version;
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -143,28 +134,11 @@ bool kinode_is_open(struct kinode_table *t, uint64_t ino)
 
 bool kinode_observe(struct kinode_table *t, const struct fs_attr *attr)
 {
-	bool stale = false;
-
 	pthread_mutex_lock(&t->lock);
-	struct kinode *i = find(t, attr->ino);
+	const struct kinode *i = find(t, attr->ino);
+	/* An answer older than the recorded version was overtaken: its caller began before that. */
+	bool stale = i && (i->version == VERSION_NONE || i->version < attr->data_version);
 
-	if (!i)
-		goto out;
-	/* Older than recorded is an answer that was overtaken: the kernel discards it as well. */
-	if (i->version != VERSION_NONE && attr->data_version < i->version)
-		goto out;
-	if (i->version == attr->data_version) {
-		stale = i->relied_on_mtime && attr->mtime_ns < i->told_mtime_ns;
-	} else {
-		stale = attr->mtime_ns <= i->told_mtime_ns;
-		if (!stale) {
-			i->version = attr->data_version;
-			i->relied_on_mtime = true;
-		}
-	}
-	if (!stale)
-		tell(i, attr->mtime_ns);
-out:
 	pthread_mutex_unlock(&t->lock);
 	return stale;
 }
@@ -174,13 +148,8 @@ void kinode_dropped(struct kinode_table *t, const struct fs_attr *attr)
 	pthread_mutex_lock(&t->lock);
 	struct kinode *i = find(t, attr->ino);
 
-	if (i) {
-		if (i->version == VERSION_NONE || i->version < attr->data_version)
-			i->version = attr->data_version;
-		if (i->version == attr->data_version)
-			i->relied_on_mtime = false;
-		tell(i, attr->mtime_ns);
-	}
+	if (i && (i->version == VERSION_NONE || i->version < attr->data_version))
+		i->version = attr->data_version;
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -194,20 +163,46 @@ bool kinode_is_current(struct kinode_table *t, uint64_t ino, uint64_t version)
 	return current;
 }
 
+void kinode_read_begin(struct kinode_table *t, uint64_t ino)
+{
+	pthread_mutex_lock(&t->lock);
+	struct kinode *i = find(t, ino);
+
+	if (i) {
+		i->reading++;
+		i->reads++;
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+void kinode_read_end(struct kinode_table *t, uint64_t ino)
+{
+	pthread_mutex_lock(&t->lock);
+	struct kinode *i = find(t, ino);
+
+	if (i && i->reading > 0)
+		i->reading--;
+	pthread_mutex_unlock(&t->lock);
+}
+
+uint64_t kinode_change_begin(struct kinode_table *t, uint64_t ino)
+{
+	pthread_mutex_lock(&t->lock);
+	const struct kinode *i = find(t, ino);
+	uint64_t begin = i && i->reading == 0 ? i->reads : READING;
+
+	pthread_mutex_unlock(&t->lock);
+	return begin;
+}
+
 void kinode_changed(struct kinode_table *t, const struct fs_attr *attr, uint64_t old_version,
-		    bool told)
+		    uint64_t begin)
 {
 	pthread_mutex_lock(&t->lock);
 	struct kinode *i = find(t, attr->ino);
 
-	if (i) {
-		if (i->version == old_version)
-			i->version = attr->data_version;
-		if (told && i->relied_on_mtime && attr->mtime_ns < i->told_mtime_ns)
-			i->version = VERSION_NONE;
-		if (told)
-			tell(i, attr->mtime_ns);
-	}
+	if (i && i->version == old_version && i->reads == begin)
+		i->version = attr->data_version;
 	pthread_mutex_unlock(&t->lock);
 }
 

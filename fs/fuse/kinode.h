@@ -1,11 +1,14 @@
 /*
  * kinode.h - what the kernel knows of our inodes: lookup counts, open files, and which data version
- * it was last told, so that pages are dropped exactly when the kernel would not do it by itself.
+ * its cached pages have.
  *
- * The kernel drops an inode's pages when an attribute reply shows another size or mtime than it
- * holds. Every change of data moves mtime forward, so only an mtime that was set back can hide one.
- * `told` is the newest mtime the kernel was ever told: a changed version with a still newer mtime
- * is the kernel's business, a changed version with any other is ours.
+ * The kernel drops an inode's pages by itself when an attribute reply shows another size or mtime than
+ * it holds. That is not enough: an mtime can be set back, and attributes whose request was overtaken by
+ * a write, a setattr or a notification of the same inode are discarded, after which the reader goes on
+ * with old pages. So a reply that shows a version we did not make ourselves waits until the pages are
+ * gone. Own changes move the recorded version, as every page is either theirs or unchanged by them;
+ * unless a READ was under way at the same time: the kernel does not lock the pages that a WRITE
+ * carries, so they may be dropped and read again as they were before it.
  *
  * About 64 bytes per inode; the node ids are the inode numbers.
  */
@@ -27,7 +30,7 @@ void kinode_table_init(struct kinode_table *t);
 void kinode_table_release(struct kinode_table *t);
 size_t kinode_table_count(struct kinode_table *t);
 
-/* One more name was told to the kernel. A first one records attr as what the kernel knows. */
+/* One more name was told to the kernel. Before the first one it has no pages, so any version is right. */
 void kinode_lookup(struct kinode_table *t, const struct fs_attr *attr);
 /* The kernel forgets count lookups; the inode goes with the last of them and the last open. */
 void kinode_forget(struct kinode_table *t, uint64_t ino, uint64_t count);
@@ -37,16 +40,21 @@ void kinode_close(struct kinode_table *t, uint64_t ino);
 bool kinode_is_open(struct kinode_table *t, uint64_t ino);
 
 /*
- * An attribute reply is about to be sent. True: cached pages may be stale and the kernel would not
- * see it; drop them and call kinode_dropped() before replying.
+ * A reply that shows attr is about to be sent. True: the kernel may hold pages of an older version;
+ * drop them and call kinode_dropped() before replying.
  */
 bool kinode_observe(struct kinode_table *t, const struct fs_attr *attr);
 void kinode_dropped(struct kinode_table *t, const struct fs_attr *attr);
 /* Does the kernel's cache hold exactly this version, so that OPEN may keep it? */
 bool kinode_is_current(struct kinode_table *t, uint64_t ino, uint64_t version);
-/* Our own change moved old_version to attr's. told: the kernel gets attr with the reply. */
+
+void kinode_read_begin(struct kinode_table *t, uint64_t ino);
+void kinode_read_end(struct kinode_table *t, uint64_t ino);
+/* Before a change of ours is sent; the result goes to kinode_changed(). */
+uint64_t kinode_change_begin(struct kinode_table *t, uint64_t ino);
+/* Our own change moved old_version to attr's. */
 void kinode_changed(struct kinode_table *t, const struct fs_attr *attr, uint64_t old_version,
-		    bool told);
+		    uint64_t begin);
 /* The cache is known to differ from every version. */
 void kinode_distrust(struct kinode_table *t, uint64_t ino);
 

@@ -8,8 +8,11 @@
 
 static void notice_carry_out(struct notifier *n, struct notice *notice)
 {
+	int ret = 0;
+
 	/* Offset 0 and length 0: all pages. Dirty ones of a mapping are written back first. */
-	int ret = fuse_lowlevel_notify_inval_inode(n->se, notice->ino, 0, 0);
+	if (!notice->wanted || notice->wanted(notice))
+		ret = fuse_lowlevel_notify_inval_inode(n->se, notice->ino, 0, 0);
 
 	/* ENOENT: the kernel does not hold this inode. ENODEV, ENOTCONN: unmounted meanwhile. */
 	if (ret < 0 && ret != -ENOENT && ret != -ENODEV && ret != -ENOTCONN)

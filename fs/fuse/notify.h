@@ -23,7 +23,8 @@ struct fuse_session;
 struct notice {
 	struct list node;
 	uint64_t ino;
-	void (*done)(struct notice *n); /* the pages are gone; called by a notifier thread */
+	bool (*wanted)(struct notice *n); /* false: somebody did it meanwhile; NULL: always */
+	void (*done)(struct notice *n);   /* the pages are gone; called by a notifier thread */
 };
 
 struct notifier_worker {

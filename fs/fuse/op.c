@@ -90,6 +90,13 @@ void op_submit(struct op *op, struct fs_request *rq)
 	op_unref(op);
 }
 
+static bool pages_still_stale(struct notice *n)
+{
+	const struct op *op = CONTAINER_OF(n, struct op, notice);
+
+	return kinode_observe(&op->fuse->inodes, &op->attr);
+}
+
 static void pages_dropped(struct notice *n)
 {
 	struct op *op = CONTAINER_OF(n, struct op, notice);
@@ -107,6 +114,7 @@ void op_finish_coherent(struct op *op, void (*finish)(struct op *op))
 	}
 	op->finish = finish;
 	op->notice.ino = op->attr.ino;
+	op->notice.wanted = pages_still_stale;
 	op->notice.done = pages_dropped;
 	atomic_fetch_add(&op->refs, 1);
 	notifier_push(&op->fuse->notifier, &op->notice);

@@ -13,9 +13,22 @@
 
 /* ---- open and create ---- */
 
+/*
+ * With cached pages the kernel splits an append where its own idea of the end of file crosses a page it
+ * does not have, and another mount's record could get between the halves. Direct I/O sends it whole.
+ */
+static struct fuse_file_info file_info(const struct op *op)
+{
+	return (struct fuse_file_info){
+		.flags = (int)op->flags,
+		.keep_cache = op->keep_cache,
+		.direct_io = (op->flags & O_APPEND) != 0,
+	};
+}
+
 static void reply_open(struct op *op)
 {
-	struct fuse_file_info fi = { .flags = (int)op->flags, .keep_cache = op->keep_cache };
+	struct fuse_file_info fi = file_info(op);
 
 	/* A reply that nobody took opened nothing, so no RELEASE will come. */
 	if (fuse_reply_open(op->req, &fi) < 0)
@@ -48,7 +61,7 @@ static void done_open_trunc(struct op *op, int status, const struct fs_reply *re
 		return;
 	}
 	if (reply->has_attr)
-		kinode_changed(&op->fuse->inodes, &reply->attr, reply->old_data_version, false);
+		kinode_changed(&op->fuse->inodes, &reply->attr, reply->old_data_version, op->begin);
 	reply_open(op);
 }
 
@@ -61,6 +74,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	op->flags = (uint32_t)fi->flags;
 	/* From now on this mount answers "held" when a node asks whether the file may vanish. */
 	kinode_open(&op->fuse->inodes, ino);
+	op->begin = kinode_change_begin(&op->fuse->inodes, ino);
 	op_submit(op, &(struct fs_request){ .op = trunc ? FS_OPEN_TRUNC : FS_OPEN,
 					    .ino = ino,
 					    .flags = op->flags });
@@ -78,7 +92,7 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 static void reply_create(struct op *op)
 {
 	struct fs_fuse *fuse = op->fuse;
-	struct fuse_file_info fi = { .flags = (int)op->flags, .keep_cache = op->keep_cache };
+	struct fuse_file_info fi = file_info(op);
 	struct fuse_entry_param e;
 
 	op_fill_entry(fuse, &op->attr, &e);
@@ -104,9 +118,6 @@ static void done_create(struct op *op, int status, const struct fs_reply *reply)
 		return;
 	}
 	op->attr = reply->attr;
-	/* A file that was there already, and truncated by us. */
-	if (!reply->created)
-		kinode_changed(&fuse->inodes, &op->attr, reply->old_data_version, true);
 	op->keep_cache = kinode_is_current(&fuse->inodes, op->attr.ino, op->attr.data_version);
 	op_finish_coherent(op, reply_create);
 }
@@ -130,6 +141,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 
 static void done_read(struct op *op, int status, const struct fs_reply *reply)
 {
+	kinode_read_end(&op->fuse->inodes, op->ino);
 	if (status < 0)
 		op_reply_error(op, status);
 	else
@@ -142,7 +154,9 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct op *op = op_new(req, done_read);
 
 	(void)fi;
+	op->ino = ino;
 	op->size = size;
+	kinode_read_begin(&op->fuse->inodes, ino);
 	op_submit(op, &(struct fs_request){
 			      .op = FS_READ, .ino = ino, .offset = (uint64_t)off, .size = size });
 }
@@ -179,7 +193,7 @@ static void done_write(struct op *op, int status, const struct fs_reply *reply)
 	bool elsewhere = (op->flags & O_APPEND) && reply->offset != op->offset;
 
 	if (reply->has_attr)
-		kinode_changed(&fuse->inodes, &reply->attr, reply->old_data_version, false);
+		kinode_changed(&fuse->inodes, &reply->attr, reply->old_data_version, op->begin);
 	fuse_reply_write(op->req, reply->count);
 	if (elsewhere)
 		append_was_elsewhere(fuse, ino);
@@ -199,6 +213,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 	};
 
 	op->ino = ino;
+	op->begin = kinode_change_begin(&op->fuse->inodes, ino);
 	op->offset = rq.offset;
 	op->flags = rq.flags;
 	op->is_writepage = fi->writepage;

@@ -27,10 +27,10 @@
 #include "fs/fs_session.h"
 
 #define DIRECT_SENDERS 4
-#define STORM_GAP_MS   50u /* sending everything again happens at most this often */
-#define ALIVE_MS       1000u
-#define KILL_CHECK_MS  100u /* how often an interrupted call asks for SIGKILL */
-#define TIMER_IDLE_MS  60000u
+#define STORM_GAP_MS 50u /* sending everything again happens at most this often */
+#define ALIVE_MS 1000u
+#define KILL_CHECK_MS 100u /* how often an interrupted call asks for SIGKILL */
+#define TIMER_IDLE_MS 60000u
 
 struct call {
 	struct list all;      /* in s->all, oldest first */

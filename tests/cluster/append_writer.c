@@ -1,6 +1,6 @@
 /*
- * append_writer FILE ID COUNT - appends COUNT numbered records of one size with O_APPEND, one write(2)
- * each; any failed or short call ends it with 1. Prints the longest single call in ms.
+ * append_writer FILE ID COUNT PAUSE_MS - appends COUNT numbered records of one size with O_APPEND, one
+ * write(2) each; any failed or short call ends it with 1. Prints the longest single call in ms.
  */
 #include <fcntl.h>
 #include <unistd.h>
@@ -13,7 +13,7 @@ int main(int argc, char **argv)
 	uint64_t worst_ms = 0;
 	int fd;
 
-	if (argc != 4)
+	if (argc != 5)
 		return 2;
 	fd = open(argv[1], O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
 	if (fd < 0) {
@@ -31,6 +31,7 @@ int main(int argc, char **argv)
 		}
 		if (clock_boot_ms() - start_ms > worst_ms)
 			worst_ms = clock_boot_ms() - start_ms;
+		clock_sleep_ms(strtoull(argv[4], NULL, 10));
 	}
 	printf("writer %s: longest write %llu ms\n", argv[2], (unsigned long long)worst_ms);
 	return close(fd) == 0 ? 0 : 1;

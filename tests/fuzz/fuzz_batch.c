@@ -6,8 +6,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check_encoding(const struct kv_batch_head *head, struct kv_batch_iter it, const uint8_t *data,
-			   size_t size)
+static void check_encoding(const struct kv_batch_head *head, struct kv_batch_iter it,
+			   const uint8_t *data, size_t size)
 {
 	struct buf again = BUF_INIT;
 	struct kv_mutation m;

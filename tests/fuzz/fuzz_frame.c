@@ -26,7 +26,8 @@ static void check_stream(const uint8_t *data, size_t size)
 		while ((ret = net_rx_next(&rx, NET_FRAME_PAYLOAD_MAX, &h, &payload, NULL)) > 0) {
 			uint8_t again[NET_FRAME_HEADER_SIZE];
 
-			net_frame_seal(again, h.type, h.cluster, h.group, payload, h.payload_len, NULL, 0);
+			net_frame_seal(again, h.type, h.cluster, h.group, payload, h.payload_len,
+				       NULL, 0);
 			assert(memcmp(again, payload - NET_FRAME_HEADER_SIZE, sizeof(again)) == 0);
 		}
 	}
@@ -44,7 +45,8 @@ static void check_sealed(const uint8_t *data, size_t size)
 		size_t n = min_u64(step, size - at);
 		uint8_t header[NET_FRAME_HEADER_SIZE];
 
-		net_frame_seal(header, data[at], cluster, 0, data + at, n / 2, data + at + n / 2, n - n / 2);
+		net_frame_seal(header, data[at], cluster, 0, data + at, n / 2, data + at + n / 2,
+			       n - n / 2);
 		buf_put(&stream, header, sizeof(header));
 		buf_put(&stream, data + at, n);
 	}

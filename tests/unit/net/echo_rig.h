@@ -41,7 +41,8 @@ static int echo_on_hello(void *ctx, struct net_conn *conn, const struct net_hell
 	return 0;
 }
 
-static void echo_on_frame(void *ctx, struct net_conn *conn, uint8_t type, const uint8_t *payload, size_t len)
+static void echo_on_frame(void *ctx, struct net_conn *conn, uint8_t type, const uint8_t *payload,
+			  size_t len)
 {
 	struct echo *e = ctx;
 	struct buf b = BUF_INIT;
@@ -104,11 +105,13 @@ static inline void echo_start(struct echo *e, const char *address, uint64_t node
 	uv_async_init(&e->loop, &e->stop, echo_on_stop);
 	uv_async_init(&e->loop, &e->freeze, echo_on_freeze);
 	e->stop.data = e->freeze.data = e;
-	assert_int_equal(net_listen(&e->loop, given, e->cluster, 0, &echo_ops, e, &e->server, &err), 0);
+	assert_int_equal(net_listen(&e->loop, given, e->cluster, 0, &echo_ops, e, &e->server, &err),
+			 0);
 	if (strncmp(given, "unix:", 5) == 0)
 		snprintf(e->address, sizeof(e->address), "%s", given);
 	else
-		snprintf(e->address, sizeof(e->address), "127.0.0.1:%d", net_server_port(e->server));
+		snprintf(e->address, sizeof(e->address), "127.0.0.1:%d",
+			 net_server_port(e->server));
 	assert_int_equal(pthread_create(&e->thread, NULL, echo_main, e), 0);
 }
 

@@ -5,7 +5,10 @@
 
 static void addresses_are_split_into_host_and_port(void **state)
 {
-	static const struct { const char *text, *host, *port; bool local; } cases[] = {
+	static const struct {
+		const char *text, *host, *port;
+		bool local;
+	} cases[] = {
 		{ "10.0.0.1:7000", "10.0.0.1", "7000", false },
 		{ "node-a.example", "node-a.example", "7900", false },
 		{ "[::1]:80", "::1", "80", false },
@@ -26,8 +29,9 @@ static void addresses_are_split_into_host_and_port(void **state)
 static void what_is_no_address_is_refused_with_advice(void **state)
 {
 	static const char *const cases[] = {
-		"", ":7900", "host:", "host:x", "host:65536", "host:-1", "host:123456", "[::1", "[::1]7",
-		"[]:7", "::1", "fe80::1:7900", "unix:", "a b:7", "a/b:7", "host: 7",
+		"",      ":7900",   "host:", "host:x", "host:65536",   "host:-1", "host:123456",
+		"[::1",  "[::1]7",  "[]:7",  "::1",    "fe80::1:7900", "unix:",   "a b:7",
+		"a/b:7", "host: 7",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -55,9 +59,15 @@ static void names_and_paths_beyond_the_limits_are_refused(void **state)
 
 static void failures_to_connect_have_four_parts_and_a_code_to_branch_on(void **state)
 {
-	static const struct { int code, want; } cases[] = {
-		{ -ECONNREFUSED, -ECONNREFUSED }, { -ENOENT, -ECONNREFUSED }, { -ETIMEDOUT, -ETIMEDOUT },
-		{ -ENETUNREACH, -EHOSTUNREACH },  { -EACCES, -EACCES },	      { -EIO, -EIO },
+	static const struct {
+		int code, want;
+	} cases[] = {
+		{ -ECONNREFUSED, -ECONNREFUSED },
+		{ -ENOENT, -ECONNREFUSED },
+		{ -ETIMEDOUT, -ETIMEDOUT },
+		{ -ENETUNREACH, -EHOSTUNREACH },
+		{ -EACCES, -EACCES },
+		{ -EIO, -EIO },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "tests/unit/net/echo_rig.h"
+#include "tests/unit/net/scratch.h"
 
 static const struct net_hello hello = { .role = NET_ROLE_ADMIN };
 
@@ -25,7 +26,8 @@ static void a_call_brings_the_answer(void **state)
 	assert_memory_equal(answer.cluster, e.cluster, 16);
 	for (int i = 0; i < 3; i++) {
 		buf_reset(&reply);
-		assert_int_equal(net_call(call, NET_ADMIN, "{}", 2, NET_ADMIN_REPLY, &reply, &err), 0);
+		assert_int_equal(net_call(call, NET_ADMIN, "{}", 2, NET_ADMIN_REPLY, &reply, &err),
+				 0);
 		assert_int_equal(reply.len, 2);
 		assert_memory_equal(reply.data, "{}", 2);
 	}
@@ -48,13 +50,15 @@ static void the_largest_frame_passes_over_tcp_and_unix(void **state)
 
 		echo_start(&e, addresses[i], 1);
 		assert_int_equal(net_call_open(e.address, &hello, 5000, &call, NULL, NULL), 0);
-		assert_int_equal(net_call(call, NET_ADMIN, data, NET_FRAME_PAYLOAD_MAX, NET_ADMIN_REPLY,
-					  &reply, NULL), 0);
+		assert_int_equal(net_call(call, NET_ADMIN, data, NET_FRAME_PAYLOAD_MAX,
+					  NET_ADMIN_REPLY, &reply, NULL),
+				 0);
 		assert_int_equal(reply.len, NET_FRAME_PAYLOAD_MAX);
 		assert_int_equal(memcmp(reply.data, data, reply.len), 0);
 		buf_release(&reply);
 		assert_int_equal(net_call(call, NET_ADMIN, data, NET_FRAME_PAYLOAD_MAX + 1u,
-					  NET_ADMIN_REPLY, &reply, NULL), -EMSGSIZE);
+					  NET_ADMIN_REPLY, &reply, NULL),
+				 -EMSGSIZE);
 		net_call_close(call);
 		echo_stop(&e);
 	}
@@ -104,7 +108,8 @@ static void nobody_there_says_to_start_the_node(void **state)
 	assert_int_equal(net_call_open(e.address, &hello, 2000, &call, NULL, &err), -ECONNREFUSED);
 	assert_four_parts(&err);
 	assert_non_null(strstr(err.next, "start the node"));
-	assert_int_equal(net_call_open("unix:none.sock", &hello, 2000, &call, NULL, &err), -ECONNREFUSED);
+	assert_int_equal(net_call_open("unix:none.sock", &hello, 2000, &call, NULL, &err),
+			 -ECONNREFUSED);
 	assert_four_parts(&err);
 	assert_int_equal(net_call_open("a b", &hello, 2000, &call, NULL, &err), -EINVAL);
 	assert_four_parts(&err);
@@ -120,7 +125,8 @@ static void silence_ends_with_a_timeout_and_spoils_the_connection(void **state)
 
 	echo_start(&e, "127.0.0.1:0", 1);
 	assert_int_equal(net_call_open(e.address, &hello, 200, &call, NULL, &err), 0);
-	assert_int_equal(net_call(call, NET_BULK, "x", 1, NET_BULK_REPLY, &reply, &err), -ETIMEDOUT);
+	assert_int_equal(net_call(call, NET_BULK, "x", 1, NET_BULK_REPLY, &reply, &err),
+			 -ETIMEDOUT);
 	assert_four_parts(&err);
 	assert_in_range(clock_boot_ms() - began, 190, 2000);
 	assert_true(net_call(call, NET_ADMIN, "x", 1, NET_ADMIN_REPLY, &reply, &err) < 0);
@@ -157,5 +163,5 @@ int main(void)
 		cmocka_unit_test(a_host_name_is_resolved),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

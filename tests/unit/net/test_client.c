@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "tests/unit/net/echo_rig.h"
+#include "tests/unit/net/scratch.h"
 
 struct watch {
 	atomic_uint ups, downs, frames;
@@ -39,9 +40,12 @@ static void on_down(void *ctx, const struct err *why)
 	atomic_fetch_add(&w->downs, 1);
 }
 
-static const struct net_client_ops ops = { .on_up = on_up, .on_frame = on_frame, .on_down = on_down };
+static const struct net_client_ops ops = { .on_up = on_up,
+					   .on_frame = on_frame,
+					   .on_down = on_down };
 
-static struct net_client *client(struct watch *w, const char *first, const char *second, uint32_t dead_ms)
+static struct net_client *client(struct watch *w, const char *first, const char *second,
+				 uint32_t dead_ms)
 {
 	const char *addresses[] = { first, second };
 
@@ -149,7 +153,8 @@ static void *send_many(void *arg)
 	static const uint8_t tail[8192];
 
 	for (int i = 0; i < FRAMES_EACH && s->ret == 0; i++)
-		s->ret = net_client_send(s->c, NET_CLIENT, "0123456789", 10, tail, (size_t)(i % 8192));
+		s->ret = net_client_send(s->c, NET_CLIENT, "0123456789", 10, tail,
+					 (size_t)(i % 8192));
 	return NULL;
 }
 
@@ -267,5 +272,5 @@ int main(void)
 		cmocka_unit_test(freeing_is_quick_in_every_state),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

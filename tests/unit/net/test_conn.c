@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/prng.h"
 #include "net/frame.h"
+#include "tests/unit/net/scratch.h"
 
 #define SOCKET_PATH "conn-test.sock"
 
@@ -62,7 +63,8 @@ static int srv_hello(void *ctx, struct net_conn *conn, const struct net_hello *h
 	return 0;
 }
 
-static void srv_frame(void *ctx, struct net_conn *conn, uint8_t type, const uint8_t *payload, size_t len)
+static void srv_frame(void *ctx, struct net_conn *conn, uint8_t type, const uint8_t *payload,
+		      size_t len)
 {
 	struct rig *r = ctx;
 	struct buf b = BUF_INIT;
@@ -93,7 +95,8 @@ static void cl_open(void *ctx, struct net_conn *conn, const struct net_hello *an
 	r->answer = *answer;
 }
 
-static void cl_frame(void *ctx, struct net_conn *conn, uint8_t type, const uint8_t *payload, size_t len)
+static void cl_frame(void *ctx, struct net_conn *conn, uint8_t type, const uint8_t *payload,
+		     size_t len)
 {
 	struct rig *r = ctx;
 
@@ -113,12 +116,12 @@ static void cl_close(void *ctx, struct net_conn *conn, const struct err *why)
 	r->why = *why;
 }
 
-static const struct net_conn_ops server_ops = {
-	.on_hello = srv_hello, .on_frame = srv_frame, .on_close = srv_close
-};
-static const struct net_conn_ops client_ops = {
-	.on_open = cl_open, .on_frame = cl_frame, .on_close = cl_close
-};
+static const struct net_conn_ops server_ops = { .on_hello = srv_hello,
+						.on_frame = srv_frame,
+						.on_close = srv_close };
+static const struct net_conn_ops client_ops = { .on_open = cl_open,
+						.on_frame = cl_frame,
+						.on_close = cl_close };
 
 /* ---- the rig --------------------------------------------------------------------------------------- */
 
@@ -126,14 +129,18 @@ static void rig_start(struct rig *r, const char *address)
 {
 	struct err err = ERR_INIT;
 
-	*r = (struct rig){ .cluster = { 7, 7, 7 }, .echo = true, .hello = { .role = NET_ROLE_CLIENT } };
+	*r = (struct rig){ .cluster = { 7, 7, 7 },
+			   .echo = true,
+			   .hello = { .role = NET_ROLE_CLIENT } };
 	log_set_level(LOG_NONE);
 	assert_int_equal(uv_loop_init(&r->loop), 0);
-	assert_int_equal(net_listen(&r->loop, address, r->cluster, 0, &server_ops, r, &r->server, &err), 0);
+	assert_int_equal(
+		net_listen(&r->loop, address, r->cluster, 0, &server_ops, r, &r->server, &err), 0);
 	if (strncmp(address, "unix:", 5) == 0)
 		snprintf(r->address, sizeof(r->address), "%s", address);
 	else
-		snprintf(r->address, sizeof(r->address), "127.0.0.1:%d", net_server_port(r->server));
+		snprintf(r->address, sizeof(r->address), "127.0.0.1:%d",
+			 net_server_port(r->server));
 }
 
 /* Everything must end by itself once the server closed; then both sides were told once. */
@@ -196,7 +203,8 @@ static int stranger(const struct rig *r)
 
 	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	assert_true(fd >= 0);
-	assert_true(connect(fd, (const struct sockaddr *)&in, sizeof(in)) == 0 || errno == EINPROGRESS);
+	assert_true(connect(fd, (const struct sockaddr *)&in, sizeof(in)) == 0 ||
+		    errno == EINPROGRESS);
 	return fd;
 }
 
@@ -243,7 +251,8 @@ static void hello_is_answered_and_brings_the_cluster(void **state)
 		if (i == 1)
 			assert_string_equal(net_conn_peer_name(r.accepted), "unix");
 		else
-			assert_int_equal(strncmp(net_conn_peer_name(r.accepted), "127.0.0.1:", 10), 0);
+			assert_int_equal(strncmp(net_conn_peer_name(r.accepted), "127.0.0.1:", 10),
+					 0);
 		rig_stop(&r);
 		assert_int_equal(r.closes, 1);
 	}
@@ -448,9 +457,15 @@ static void closing_inside_on_frame_delivers_nothing_more(void **state)
 
 static void a_connect_that_fails_is_told_once_and_later(void **state)
 {
-	static const struct { const char *address; int code; } cases[] = {
-		{ "unix:no-such.sock", -ECONNREFUSED }, { "127.0.0.1:1", -ECONNREFUSED },
-		{ "no-such-host.invalid:1", -EHOSTUNREACH }, { "a b", -EINVAL }, { "localhost:1", -ECONNREFUSED },
+	static const struct {
+		const char *address;
+		int code;
+	} cases[] = {
+		{ "unix:no-such.sock", -ECONNREFUSED },
+		{ "127.0.0.1:1", -ECONNREFUSED },
+		{ "no-such-host.invalid:1", -EHOSTUNREACH },
+		{ "a b", -EINVAL },
+		{ "localhost:1", -ECONNREFUSED },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -613,8 +628,9 @@ static void a_port_in_use_is_named_with_the_next_command(void **state)
 
 	rig_start(&r, addresses[0]);
 	snprintf(port, sizeof(port), ":%d", net_server_port(r.server));
-	assert_int_equal(net_listen(&r.loop, r.address, r.cluster, 0, &server_ops, &r, &second, &err),
-			 -EADDRINUSE);
+	assert_int_equal(
+		net_listen(&r.loop, r.address, r.cluster, 0, &server_ops, &r, &second, &err),
+		-EADDRINUSE);
 	assert_non_null(strstr(err.text, "port is in use"));
 	assert_non_null(strstr(err.text, port));
 	assert_non_null(strstr(err.next, "ss -ltnp"));
@@ -631,8 +647,9 @@ static void an_address_of_another_machine_is_not_available(void **state)
 	struct rig r;
 
 	rig_start(&r, addresses[0]);
-	assert_int_equal(net_listen(&r.loop, "192.0.2.1:0", r.cluster, 0, &server_ops, &r, &server, &err),
-			 -EADDRNOTAVAIL);
+	assert_int_equal(
+		net_listen(&r.loop, "192.0.2.1:0", r.cluster, 0, &server_ops, &r, &server, &err),
+		-EADDRNOTAVAIL);
 	assert_true(err.still_works[0] && err.next[0]);
 	rig_stop(&r);
 }
@@ -652,8 +669,9 @@ static void a_stale_socket_file_is_replaced_a_live_one_is_not(void **state)
 	rig_start(&r, addresses[1]);
 	assert_int_equal(stat(SOCKET_PATH, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	assert_int_equal(net_listen(&r.loop, r.address, r.cluster, 0, &server_ops, &r, &second, &err),
-			 -EADDRINUSE);
+	assert_int_equal(
+		net_listen(&r.loop, r.address, r.cluster, 0, &server_ops, &r, &second, &err),
+		-EADDRINUSE);
 	assert_true(err.text[0] && err.still_works[0] && err.next[0]);
 	(void)rig_open(&r);
 	rig_stop(&r);
@@ -671,11 +689,13 @@ static void a_file_that_is_no_socket_is_left_alone(void **state)
 	assert_non_null(f);
 	fclose(f);
 	rig_start(&r, addresses[0]);
-	assert_int_equal(net_listen(&r.loop, "unix:conn-test.file", r.cluster, 0, &server_ops, &r, &server,
-				    &err), -EADDRINUSE);
+	assert_int_equal(net_listen(&r.loop, "unix:conn-test.file", r.cluster, 0, &server_ops, &r,
+				    &server, &err),
+			 -EADDRINUSE);
 	assert_int_equal(stat("conn-test.file", &st), 0);
-	assert_int_equal(net_listen(&r.loop, "unix:no/such/dir", r.cluster, 0, &server_ops, &r, &server,
-				    &err), -ENOENT);
+	assert_int_equal(net_listen(&r.loop, "unix:no/such/dir", r.cluster, 0, &server_ops, &r,
+				    &server, &err),
+			 -ENOENT);
 	assert_true(err.text[0] && err.still_works[0] && err.next[0]);
 	unlink("conn-test.file");
 	rig_stop(&r);
@@ -726,5 +746,5 @@ int main(void)
 		cmocka_unit_test(ipv6_works_where_the_machine_has_it),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

@@ -23,7 +23,9 @@ static void fill(struct prng *p, uint8_t *data, size_t len)
 
 static void a_frame_comes_back_whatever_the_split(void **state)
 {
-	static const size_t lens[] = { 0, 1, 15, 16, 17, 239, 240, 241, 1024, 4095, 70000, 1 << 20 };
+	static const size_t lens[] = {
+		0, 1, 15, 16, 17, 239, 240, 241, 1024, 4095, 70000, 1 << 20
+	};
 	struct prng p;
 
 	prng_init(&p, 7);
@@ -36,8 +38,8 @@ static void a_frame_comes_back_whatever_the_split(void **state)
 
 		fill(&p, payload, lens[i]);
 		for (size_t k = 0; k < ARRAY_SIZE(cuts); k++) {
-			net_frame_seal(bytes, NET_CLIENT, cluster, 3, payload, cuts[k], payload + cuts[k],
-				       lens[i] - cuts[k]);
+			net_frame_seal(bytes, NET_CLIENT, cluster, 3, payload, cuts[k],
+				       payload + cuts[k], lens[i] - cuts[k]);
 			if (k == 0)
 				memcpy(first, bytes, sizeof(first));
 			assert_memory_equal(first, bytes, sizeof(first));
@@ -115,8 +117,12 @@ static void a_length_above_the_limit_is_refused(void **state)
 
 static void hello_comes_back_and_cut_or_long_ones_do_not(void **state)
 {
-	struct net_hello in = { .role = NET_ROLE_CLIENT, .group = 4, .node_id = 5, .to_node_id = 6,
-				.incarnation = 7, .uuid = { 9, 8, 7 } };
+	struct net_hello in = { .role = NET_ROLE_CLIENT,
+				.group = 4,
+				.node_id = 5,
+				.to_node_id = 6,
+				.incarnation = 7,
+				.uuid = { 9, 8, 7 } };
 	struct net_hello out;
 	struct buf b = BUF_INIT;
 

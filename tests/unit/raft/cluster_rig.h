@@ -25,13 +25,13 @@
 
 static uint64_t sim_seed;
 
-#define SIM_CHECK(cond)                                                                             \
-	do {                                                                                        \
-		if (!(cond)) {                                                                      \
-			fprintf(stderr, "%s:%d: '%s' violated; replay: SEED=%llu test_cluster\n",   \
-				__FILE__, __LINE__, #cond, (unsigned long long)sim_seed);           \
-			abort();                                                                    \
-		}                                                                                   \
+#define SIM_CHECK(cond)                                                                            \
+	do {                                                                                       \
+		if (!(cond)) {                                                                     \
+			fprintf(stderr, "%s:%d: '%s' violated; replay: SEED=%llu test_cluster\n",  \
+				__FILE__, __LINE__, #cond, (unsigned long long)sim_seed);          \
+			abort();                                                                   \
+		}                                                                                  \
 	} while (0)
 
 struct sim_slot { /* an entry on disk */
@@ -95,12 +95,12 @@ struct sim {
 	size_t net_count, net_cap;
 	uint64_t now;
 	bool cut[SIM_NODES_MAX + 1][SIM_NODES_MAX + 1]; /* from, to */
-	uint32_t drop, dup, slow; /* per thousand */
+	uint32_t drop, dup, slow;                       /* per thousand */
 	bool calm;
 	/* truth */
 	uint64_t committed; /* highest anywhere */
 	uint64_t committed_term[SIM_LOG_MAX];
-	uint64_t state[SIM_LOG_MAX]; /* hash chain after applying index; 0 unknown */
+	uint64_t state[SIM_LOG_MAX];     /* hash chain after applying index; 0 unknown */
 	uint64_t leader_of[SIM_LOG_MAX]; /* by term */
 	uint64_t next_value, next_read;
 	uint64_t reads_ok, reads_failed, snapshots_installed, loads, persists;
@@ -302,18 +302,22 @@ static void sim_take_snapshot(struct sim *s, struct sim_node *n, const struct ra
 		break;
 	case RAFT_SNAPSHOT_FETCH:
 		SIM_CHECK(!n->installing);
+		if (n->fetching)
+			break; /* as an owner may that fetches one at a time */
 		n->fetching = true;
 		n->fetch_from = out->snapshot.from;
 		n->fetch = *out->snapshot.meta;
 		n->fetch_due = s->now + prng_below(&s->prng, 30);
 		break;
 	case RAFT_SNAPSHOT_ABORT:
-		n->fetching = false;
+		if (sim_chance(s, 500))
+			n->fetching = false;
 		break;
 	case RAFT_SNAPSHOT_INSTALL:
 		SIM_CHECK(n->op_head == n->op_tail || !n->ops[n->op_tail - 1].work);
 		SIM_CHECK(n->applied == n->handed && out->apply.count == 0);
 		n->installing = true;
+		n->fetching = false;
 		n->fetch = *out->snapshot.meta;
 		n->fetch_due = s->now + prng_below(&s->prng, 10);
 		break;
@@ -373,8 +377,10 @@ static void sim_disk_work(struct sim *s, struct sim_node *n, size_t max_ops)
 			sim_disk_drop(d, first, d->last);
 			for (size_t i = 0; i < op->count; i++) {
 				SIM_CHECK(op->v[i].index < SIM_LOG_MAX);
-				d->slots[op->v[i].index] = (struct sim_slot){
-					.term = op->v[i].term, .type = op->v[i].type, .data = op->v[i].data };
+				d->slots[op->v[i].index] =
+					(struct sim_slot){ .term = op->v[i].term,
+							   .type = op->v[i].type,
+							   .data = op->v[i].data };
 			}
 			d->last = first + op->count - 1;
 		}
@@ -451,8 +457,8 @@ static void sim_snapshot_work(struct sim *s, struct sim_node *n)
 		const struct sim_node *from = &s->node[n->fetch_from];
 
 		n->fetching = false;
-		if (from->up && from->disk.image.index == meta.index && !s->cut[n->fetch_from][n->id] &&
-		    !sim_chance(s, 100))
+		if (from->up && from->disk.image.index == meta.index &&
+		    !s->cut[n->fetch_from][n->id] && !sim_chance(s, 100))
 			in.type = RAFT_IN_SNAPSHOT_RECEIVED;
 	}
 	sim_step(s, n, &in);
@@ -460,7 +466,8 @@ static void sim_snapshot_work(struct sim *s, struct sim_node *n)
 
 static void sim_make_image(struct sim *s, struct sim_node *n)
 {
-	struct raft_snapshot_meta meta = { .index = n->applied, .term = raft_term_at(n->raft, n->applied) };
+	struct raft_snapshot_meta meta = { .index = n->applied,
+					   .term = raft_term_at(n->raft, n->applied) };
 	struct raft_input in = { .type = RAFT_IN_SNAPSHOT_CREATED };
 
 	if (n->applied <= n->disk.image.index)
@@ -586,7 +593,8 @@ static void sim_start(struct sim *s, struct sim_node *n)
 
 	for (uint64_t i = d->base + 1; i <= d->last; i++) {
 		if (i == d->base + 1 || d->slots[i].term != term)
-			runs[run_count++] = (struct raft_entry){ .index = i, .term = d->slots[i].term };
+			runs[run_count++] =
+				(struct raft_entry){ .index = i, .term = d->slots[i].term };
 		term = d->slots[i].term;
 	}
 	boot.term_count = run_count;

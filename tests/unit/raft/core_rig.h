@@ -189,13 +189,14 @@ static inline int rig_propose(struct rig *g, size_t count)
 
 static inline void rig_read(struct rig *g, uint64_t id)
 {
-	assert_int_equal(rig_step(g, (struct raft_input){ .type = RAFT_IN_READ, .read = { .id = id } }),
-			 0);
+	assert_int_equal(
+		rig_step(g, (struct raft_input){ .type = RAFT_IN_READ, .read = { .id = id } }), 0);
 }
 
 static inline void rig_applied(struct rig *g)
 {
-	rig_step(g, (struct raft_input){ .type = RAFT_IN_APPLIED, .applied = { .index = g->handed } });
+	rig_step(g,
+		 (struct raft_input){ .type = RAFT_IN_APPLIED, .applied = { .index = g->handed } });
 }
 
 /* The first message of that type (to that node, unless 0), from either list; NULL: none. */
@@ -267,7 +268,9 @@ static inline void rig_lead(struct rig *g)
 
 static inline struct raft_snapshot_meta rig_meta(uint64_t index, uint64_t term, size_t voters)
 {
-	return (struct raft_snapshot_meta){ .index = index, .term = term, .conf = rig_conf(voters) };
+	return (struct raft_snapshot_meta){ .index = index,
+					    .term = term,
+					    .conf = rig_conf(voters) };
 }
 
 #endif

@@ -41,9 +41,9 @@ static void a_joint_configuration_commits_with_both_halves(void **state)
 	/* In: 1 2 3. Out: 1 4 5. */
 	rig_prepare(&g, 5, 1, NULL);
 	for (size_t i = 0; i < 5; i++)
-		g.boot.conf.members[i].role = i == 0 ? RAFT_VOTER | RAFT_VOTER_OUT :
-					      i < 3  ? RAFT_VOTER :
-						       RAFT_VOTER_OUT;
+		g.boot.conf.members[i].role = i == 0  ? RAFT_VOTER | RAFT_VOTER_OUT
+					      : i < 3 ? RAFT_VOTER
+						      : RAFT_VOTER_OUT;
 	rig_boot(&g);
 	rig_step(&g, (struct raft_input){ .type = RAFT_IN_CAMPAIGN });
 	RECV(&g, .type = RAFT_MSG_PREVOTE_RESP, .from = 2, .term = 2);
@@ -61,9 +61,11 @@ static void a_joint_configuration_commits_with_both_halves(void **state)
 	rig_read(&g, 1);
 	rig_ack(&g, 5, 1);
 	assert_int_equal(g.out.commit_index, 1);
-	RECV(&g, .type = RAFT_MSG_HEARTBEAT_RESP, .from = 2, .term = 2, .context = g.r->reads.round);
+	RECV(&g, .type = RAFT_MSG_HEARTBEAT_RESP, .from = 2, .term = 2,
+	     .context = g.r->reads.round);
 	assert_int_equal(g.out.read_count, 0);
-	RECV(&g, .type = RAFT_MSG_HEARTBEAT_RESP, .from = 4, .term = 2, .context = g.r->reads.round);
+	RECV(&g, .type = RAFT_MSG_HEARTBEAT_RESP, .from = 4, .term = 2,
+	     .context = g.r->reads.round);
 	assert_int_equal(g.out.read_count, 1);
 	rig_stop(&g);
 }

@@ -101,9 +101,11 @@ static int load(struct rig *g, uint64_t lo, uint64_t hi, uint64_t term)
 	struct raft_entry v[16];
 
 	for (uint64_t i = lo; i <= hi; i++)
-		v[i - lo] = (struct raft_entry){ .index = i, .term = term, .type = RAFT_ENTRY_NORMAL };
-	return rig_step(g, (struct raft_input){ .type = RAFT_IN_LOADED,
-						.loaded = { .v = v, .count = (size_t)(hi + 1 - lo) } });
+		v[i - lo] =
+			(struct raft_entry){ .index = i, .term = term, .type = RAFT_ENTRY_NORMAL };
+	return rig_step(
+		g, (struct raft_input){ .type = RAFT_IN_LOADED,
+					.loaded = { .v = v, .count = (size_t)(hi + 1 - lo) } });
 }
 
 static void what_was_not_applied_before_a_restart_is_loaded(void **state)
@@ -118,7 +120,7 @@ static void what_was_not_applied_before_a_restart_is_loaded(void **state)
 	assert_true(g.out.load.hi >= 5);
 	rig_tick(&g, 1);
 	assert_int_equal(g.out.load.lo, 0); /* one question at a time */
-	load(&g, 3, 4, 1); /* fewer than asked */
+	load(&g, 3, 4, 1);                  /* fewer than asked */
 	assert_int_equal(g.out.apply.count, 2);
 	assert_int_equal(g.out.load.lo, 5);
 	load(&g, 5, 4, 1); /* could not be read: asked again at the next tick */

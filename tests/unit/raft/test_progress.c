@@ -52,10 +52,14 @@ static void old_answers_change_nothing(void **state)
 		bool moved;
 		uint64_t want;
 	} cases[] = {
-		{ RAFT_REPLICATE, 5, 10, 5, 5, false, 10 }, { RAFT_REPLICATE, 5, 10, 4, 4, false, 10 },
-		{ RAFT_REPLICATE, 5, 10, 9, 9, true, 6 },   { RAFT_PROBE, 0, 10, 5, 5, false, 10 },
-		{ RAFT_PROBE, 0, 10, 9, 9, true, 9 },       { RAFT_PROBE, 0, 10, 9, 2, true, 3 },
-		{ RAFT_PROBE, 0, 1, 0, 0, true, 1 },        { RAFT_PROBE, 4, 10, 9, 2, true, 5 },
+		{ RAFT_REPLICATE, 5, 10, 5, 5, false, 10 },
+		{ RAFT_REPLICATE, 5, 10, 4, 4, false, 10 },
+		{ RAFT_REPLICATE, 5, 10, 9, 9, true, 6 },
+		{ RAFT_PROBE, 0, 10, 5, 5, false, 10 },
+		{ RAFT_PROBE, 0, 10, 9, 9, true, 9 },
+		{ RAFT_PROBE, 0, 10, 9, 2, true, 3 },
+		{ RAFT_PROBE, 0, 1, 0, 0, true, 1 },
+		{ RAFT_PROBE, 4, 10, 9, 2, true, 5 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

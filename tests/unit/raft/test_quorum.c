@@ -14,15 +14,9 @@ static void commit_index_is_held_by_a_majority(void **state)
 		size_t count;
 		uint64_t match[5], want;
 	} cases[] = {
-		{ 1, { 7 }, 7 },
-		{ 2, { 7, 5 }, 5 },
-		{ 3, { 0, 0, 0 }, 0 },
-		{ 3, { 9, 5, 0 }, 5 },
-		{ 3, { 9, 9, 1 }, 9 },
-		{ 3, { 1, 4, 4 }, 4 },
-		{ 4, { 1, 2, 3, 4 }, 2 },
-		{ 5, { 5, 1, 4, 2, 3 }, 3 },
-		{ 5, { 9, 9, 9, 0, 0 }, 9 },
+		{ 1, { 7 }, 7 },          { 2, { 7, 5 }, 5 },          { 3, { 0, 0, 0 }, 0 },
+		{ 3, { 9, 5, 0 }, 5 },    { 3, { 9, 9, 1 }, 9 },       { 3, { 1, 4, 4 }, 4 },
+		{ 4, { 1, 2, 3, 4 }, 2 }, { 5, { 5, 1, 4, 2, 3 }, 3 }, { 5, { 9, 9, 9, 0, 0 }, 9 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
@@ -72,7 +66,8 @@ static void a_vote_is_won_lost_or_open(void **state)
 
 static void a_joint_vote_is_lost_with_either_half(void **state)
 {
-	const enum vote won[] = { VOTE_GRANTED }, lost[] = { VOTE_REJECTED }, open[] = { VOTE_NONE };
+	const enum vote won[] = { VOTE_GRANTED }, lost[] = { VOTE_REJECTED },
+			open[] = { VOTE_NONE };
 
 	assert_int_equal(quorum_vote_joint(won, 1, won, 1), VOTE_WON);
 	assert_int_equal(quorum_vote_joint(won, 1, open, 1), VOTE_PENDING);

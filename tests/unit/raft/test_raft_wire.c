@@ -6,7 +6,8 @@ static struct raft_conf sample_conf(void)
 	struct raft_conf conf = { .auto_leave = true, .count = 3 };
 
 	conf.members[0] = (struct raft_member){ .id = 1, .role = RAFT_VOTER, .address = "a:1" };
-	conf.members[1] = (struct raft_member){ .id = 7, .role = RAFT_VOTER_OUT | RAFT_LEARNER_NEXT };
+	conf.members[1] =
+		(struct raft_member){ .id = 7, .role = RAFT_VOTER_OUT | RAFT_LEARNER_NEXT };
 	conf.members[2] = (struct raft_member){ .id = 9, .role = RAFT_LEARNER };
 	memset(conf.members[2].address, 'x', RAFT_ADDRESS_MAX - 1);
 	return conf;
@@ -33,10 +34,11 @@ static struct raft_message sample(uint8_t type)
 		m.entry_count = 3;
 		m.entries = mem_calloc(3, sizeof(m.entries[0]));
 		for (size_t i = 0; i < 3; i++)
-			m.entries[i] = (struct raft_entry){ .index = 8 + i,
-							    .term = 6,
-							    .type = RAFT_ENTRY_NORMAL,
-							    .data = i == 0 ? NULL : blob_from("abc", i) };
+			m.entries[i] =
+				(struct raft_entry){ .index = 8 + i,
+						     .term = 6,
+						     .type = RAFT_ENTRY_NORMAL,
+						     .data = i == 0 ? NULL : blob_from("abc", i) };
 	}
 	if (type == RAFT_MSG_SNAPSHOT) {
 		m.snapshot = mem_calloc(1, sizeof(*m.snapshot));
@@ -63,7 +65,8 @@ static void messages_survive_the_wire(void **state)
 		assert_int_equal(back.type, type);
 		assert_int_equal(back.reject, m.reject);
 		assert_int_equal(back.campaign_transfer, m.campaign_transfer);
-		assert_true(back.context == m.context && back.hint_term == 11 && back.incarnation == 13);
+		assert_true(back.context == m.context && back.hint_term == 11 &&
+			    back.incarnation == 13);
 		assert_int_equal(back.entry_count, m.entry_count);
 		if (type == RAFT_MSG_APPEND) {
 			assert_null(back.entries[0].data);
@@ -87,7 +90,8 @@ static void truncated_messages_are_refused_at_every_byte(void **state)
 
 		raft_message_encode(&m, &a);
 		for (size_t len = 0; len < a.len; len++) {
-			uint8_t *exact = mem_dup(a.data, len); /* so that a read past the end is seen */
+			uint8_t *exact =
+				mem_dup(a.data, len); /* so that a read past the end is seen */
 
 			assert_int_equal(raft_message_decode(&back, exact, len), -EPROTO);
 			free(exact);

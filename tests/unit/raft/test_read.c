@@ -40,7 +40,8 @@ static void reads_that_wait_share_the_next_round(void **state)
 	rig_read(&g, 3);
 	assert_int_equal(g.out.send.count, 0);
 	confirm(&g, 2, first);
-	assert_int_equal(g.out.read_count, 1); /* the first; an older answer cannot speak for the rest */
+	assert_int_equal(g.out.read_count,
+			 1); /* the first; an older answer cannot speak for the rest */
 	second = rig_sent(&g, RAFT_MSG_HEARTBEAT, 2)->context;
 	assert_true(second > first);
 	confirm(&g, 3, first);

@@ -12,11 +12,12 @@ static void commit_may_precede_the_leaders_own_sync(void **state)
 	assert_int_equal(g.out.commit_index, 0); /* one disk of three */
 	rig_ack(&g, 3, 2);
 	assert_int_equal(g.out.commit_index, 2);
-	rig_step(&g, (struct raft_input){ .type = RAFT_IN_LOADED,
-					  .loaded = { .v = &(struct raft_entry){ .index = 1,
-										 .term = 1,
-										 .type = RAFT_ENTRY_NOOP },
-						      .count = 1 } });
+	rig_step(&g, (struct raft_input){
+			     .type = RAFT_IN_LOADED,
+			     .loaded = { .v = &(struct raft_entry){ .index = 1,
+								    .term = 1,
+								    .type = RAFT_ENTRY_NOOP },
+					 .count = 1 } });
 	assert_int_equal(g.out.apply.count, 1); /* what is applied is on our own disk, too */
 	rig_persist(&g);
 	assert_int_equal(g.out.apply.count, 1);
@@ -31,8 +32,9 @@ static void the_leaders_own_copy_counts_only_when_synced(void **state)
 	rig_elect(&g);
 	rig_ack(&g, 2, 1);
 	assert_int_equal(g.out.commit_index, 0);
-	rig_step(&g, (struct raft_input){ .type = RAFT_IN_PERSISTED,
-					  .persisted = { .index = 1, .term = 2, .level = RAFT_WRITTEN } });
+	rig_step(&g, (struct raft_input){
+			     .type = RAFT_IN_PERSISTED,
+			     .persisted = { .index = 1, .term = 2, .level = RAFT_WRITTEN } });
 	assert_int_equal(g.out.commit_index, 0);
 	rig_persist(&g);
 	assert_int_equal(g.out.commit_index, 1);
@@ -49,7 +51,8 @@ static void an_older_terms_entry_commits_only_below_one_of_our_own(void **state)
 	rig_persist(&g);
 	rig_ack(&g, 2, 2);
 	rig_ack(&g, 3, 2);
-	assert_int_equal(g.out.commit_index, 0); /* entry 2 is on three of five and still not safe */
+	assert_int_equal(g.out.commit_index,
+			 0); /* entry 2 is on three of five and still not safe */
 	rig_ack(&g, 2, 3);
 	assert_int_equal(g.out.commit_index, 0);
 	rig_ack(&g, 3, 3);
@@ -139,6 +142,12 @@ static void a_refusal_skips_whole_terms(void **state)
 	RECV(&g, .type = RAFT_MSG_APPEND_RESP, .from = 2, .term = 6, .reject = true, .log_index = 6,
 	     .hint_index = 6, .hint_term = 4);
 	assert_int_equal(g.out.send.count, 0);
+	/* An old refusal does not stop a peer that replicates. */
+	rig_ack(&g, 2, 7);
+	assert_int_equal(rig_status(&g).peers[0].state, RAFT_REPLICATE);
+	RECV(&g, .type = RAFT_MSG_APPEND_RESP, .from = 2, .term = 6, .reject = true, .log_index = 6,
+	     .hint_index = 6, .hint_term = 4);
+	assert_int_equal(rig_status(&g).peers[0].state, RAFT_REPLICATE);
 	rig_stop(&g);
 
 	/* As follower: the hint is the last entry that could match. */
@@ -179,7 +188,8 @@ static void a_follower_commits_no_more_than_it_was_shown(void **state)
 	assert_int_equal(g.out.commit_index, 2);
 	RECV(&g, .type = RAFT_MSG_HEARTBEAT, .from = 2, .term = 2, .commit = 3);
 	assert_int_equal(g.out.commit_index, 3);
-	assert_int_equal(RECV(&g, .type = RAFT_MSG_HEARTBEAT, .from = 2, .term = 2, .commit = 4), -EPROTO);
+	assert_int_equal(RECV(&g, .type = RAFT_MSG_HEARTBEAT, .from = 2, .term = 2, .commit = 4),
+			 -EPROTO);
 	assert_int_equal(g.r->commit, 3);
 	/* An append below commit is answered with commit and changes nothing. */
 	rig_append(&g, 2, 2, 1, 1, 3, TERMS(2));

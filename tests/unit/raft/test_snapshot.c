@@ -10,10 +10,10 @@ static int offer(struct rig *g, uint64_t from, uint64_t term, const struct raft_
 static void snapshot_input(struct rig *g, enum raft_input_type type,
 			   const struct raft_snapshot_meta *meta, int result)
 {
-	assert_int_equal(rig_step(g, (struct raft_input){ .type = type,
-							  .snapshot = { .meta = meta,
-									.result = result } }),
-			 0);
+	assert_int_equal(
+		rig_step(g, (struct raft_input){ .type = type,
+						 .snapshot = { .meta = meta, .result = result } }),
+		0);
 }
 
 static void an_offer_that_is_no_news_only_moves_commit(void **state)
@@ -45,15 +45,16 @@ static void an_offer_that_is_no_news_only_moves_commit(void **state)
 
 static void an_image_replaces_a_log_that_does_not_hold_it(void **state)
 {
-	struct raft_snapshot_meta meta = rig_meta(9, 3, 4);
+	struct raft_snapshot_meta meta = rig_meta(9, 3, 4), newer = rig_meta(10, 3, 4);
 	struct rig g;
 
 	rig_start(&g, 3, 3, TERMS(1, 1));
 	offer(&g, 2, 3, &meta);
 	assert_int_equal(g.out.snapshot.action, RAFT_SNAPSHOT_FETCH);
 	assert_int_equal(g.out.snapshot.from, 2);
-	offer(&g, 2, 3, &meta); /* repeated while we pull */
-	assert_int_equal(g.out.snapshot.action, RAFT_SNAPSHOT_NONE);
+	offer(&g, 2, 3, &newer); /* repeated while we pull: what was begun is what counts */
+	assert_int_equal(g.out.snapshot.action, RAFT_SNAPSHOT_FETCH);
+	assert_int_equal(g.out.snapshot.meta->index, 9);
 	rig_tick(&g, 50);
 	assert_int_equal(g.r->role, RAFT_FOLLOWER); /* it could not win */
 	snapshot_input(&g, RAFT_IN_SNAPSHOT_RECEIVED, &meta, 0);
@@ -92,12 +93,13 @@ static void install_waits_for_what_was_handed_out(void **state)
 	snapshot_input(&g, RAFT_IN_SNAPSHOT_RECEIVED, &meta, 0);
 	assert_int_equal(g.out.snapshot.action, RAFT_SNAPSHOT_NONE);
 	rig_applied(&g);
-	assert_int_equal(g.out.snapshot.action, RAFT_SNAPSHOT_NONE); /* entry 3 is on its way to disk */
+	assert_int_equal(g.out.snapshot.action,
+			 RAFT_SNAPSHOT_NONE); /* entry 3 is on its way to disk */
 	rig_persist(&g);
 	assert_int_equal(g.out.snapshot.action, RAFT_SNAPSHOT_INSTALL);
 	/* A new term meanwhile: its hard state waits, and so does the answer. */
-	RECV(&g, .type = RAFT_MSG_VOTE, .from = 3, .term = 4, .campaign_transfer = true, .log_index = 9,
-	     .log_term = 3);
+	RECV(&g, .type = RAFT_MSG_VOTE, .from = 3, .term = 4, .campaign_transfer = true,
+	     .log_index = 9, .log_term = 3);
 	assert_false(g.out.persist_hard_state);
 	assert_int_equal(g.out.send_when_stored.count, 0);
 	snapshot_input(&g, RAFT_IN_SNAPSHOT_INSTALLED, &meta, 0);
@@ -115,8 +117,8 @@ static void a_failed_or_stale_install_is_normal(void **state)
 	snapshot_input(&g, RAFT_IN_SNAPSHOT_RECEIVED, &meta, 0); /* nobody asked */
 	snapshot_input(&g, RAFT_IN_SNAPSHOT_FAILED, &meta, 0);
 	offer(&g, 2, 3, &meta);
-	snapshot_input(&g, RAFT_IN_SNAPSHOT_RECEIVED, &other, 0);
-	assert_int_equal(g.out.snapshot.action, RAFT_SNAPSHOT_NONE);
+	snapshot_input(&g, RAFT_IN_SNAPSHOT_FAILED, &other, 0); /* another fetch's end */
+	assert_null(rig_sent(&g, RAFT_MSG_SNAPSHOT_RESP, 2));
 	snapshot_input(&g, RAFT_IN_SNAPSHOT_FAILED, &meta, 0);
 	assert_true(rig_sent(&g, RAFT_MSG_SNAPSHOT_RESP, 2)->reject);
 	offer(&g, 2, 3, &meta);
@@ -158,6 +160,12 @@ static void a_new_leader_takes_over_as_source(void **state)
 	assert_int_equal(g.out.snapshot.from, 3);
 	snapshot_input(&g, RAFT_IN_SNAPSHOT_FAILED, &meta, 0); /* of the fetch that was replaced */
 	assert_null(rig_sent(&g, RAFT_MSG_SNAPSHOT_RESP, 0));
+	offer(&g, 3, 4, &newer); /* in case the owner was busy until now */
+	assert_int_equal(g.out.snapshot.action, RAFT_SNAPSHOT_FETCH);
+	snapshot_input(&g, RAFT_IN_SNAPSHOT_RECEIVED, &meta, 0); /* verified is verified */
+	rig_persist(&g);
+	assert_int_equal(g.out.snapshot.action, RAFT_SNAPSHOT_INSTALL);
+	assert_int_equal(g.out.snapshot.meta->index, 9);
 	rig_stop(&g);
 }
 
@@ -239,8 +247,8 @@ static void a_peer_below_the_log_is_offered_the_image(void **state)
 	grow(&g, 2);
 	create_image(&g, 21);
 	assert_int_equal(g.out.cut_prefix_to, 21);
-	RECV(&g, .type = RAFT_MSG_APPEND_RESP, .from = 3, .term = 2, .reject = true, .log_index = 20,
-	     .hint_index = 0);
+	RECV(&g, .type = RAFT_MSG_APPEND_RESP, .from = 3, .term = 2, .reject = true,
+	     .log_index = 20, .hint_index = 0);
 	m = rig_sent(&g, RAFT_MSG_SNAPSHOT, 3);
 	assert_non_null(m);
 	assert_int_equal(m->snapshot->index, 21);
@@ -274,10 +282,13 @@ static void a_refused_image_is_offered_again_after_a_heartbeat(void **state)
 	rig_lead(&g);
 	grow(&g, 2);
 	create_image(&g, 21);
-	RECV(&g, .type = RAFT_MSG_APPEND_RESP, .from = 3, .term = 2, .reject = true, .log_index = 20);
-	RECV(&g, .type = RAFT_MSG_SNAPSHOT_RESP, .from = 3, .term = 2, .reject = true, .log_index = 7);
+	RECV(&g, .type = RAFT_MSG_APPEND_RESP, .from = 3, .term = 2, .reject = true,
+	     .log_index = 20);
+	RECV(&g, .type = RAFT_MSG_SNAPSHOT_RESP, .from = 3, .term = 2, .reject = true,
+	     .log_index = 7);
 	assert_int_equal(rig_status(&g).peers[1].state, RAFT_SNAPSHOT); /* an older one */
-	RECV(&g, .type = RAFT_MSG_SNAPSHOT_RESP, .from = 3, .term = 2, .reject = true, .log_index = 21);
+	RECV(&g, .type = RAFT_MSG_SNAPSHOT_RESP, .from = 3, .term = 2, .reject = true,
+	     .log_index = 21);
 	assert_int_equal(rig_status(&g).peers[1].state, RAFT_PROBE);
 	assert_null(rig_sent(&g, RAFT_MSG_SNAPSHOT, 3));
 	RECV(&g, .type = RAFT_MSG_HEARTBEAT_RESP, .from = 3, .term = 2);

@@ -9,18 +9,43 @@ static void nonsense_at_creation_is_refused(void **state)
 
 		rig_prepare(&g, 3, 2, TERMS(1, 1, 2, 2));
 		switch (i) {
-		case 0: g.options.self = 0; break;
-		case 1: g.options.election_ticks = 2; break;
-		case 2: g.options.heartbeat_ticks = 0; break;
-		case 3: g.options.max_inflight_messages = 0; break;
-		case 4: g.boot.applied_index = 5; break;
-		case 5: g.boot.durable_index = 1; break;
-		case 6: g.boot.hard.term = 1; break; /* a log above the hard state: a vote was lost */
-		case 7: g.boot.term_count = 0; break;
-		case 8: g.runs[1].index = 1; break;
-		case 9: g.runs[1].term = 1; break;
-		case 10: g.boot.conf.members[1].id = 1; break;
-		case 11: g.boot.applied_index = 3; g.boot.applied_term = 1; break;
+		case 0:
+			g.options.self = 0;
+			break;
+		case 1:
+			g.options.election_ticks = 2;
+			break;
+		case 2:
+			g.options.heartbeat_ticks = 0;
+			break;
+		case 3:
+			g.options.max_inflight_messages = 0;
+			break;
+		case 4:
+			g.boot.applied_index = 5;
+			break;
+		case 5:
+			g.boot.durable_index = 1;
+			break;
+		case 6:
+			g.boot.hard.term = 1;
+			break; /* a log above the hard state: a vote was lost */
+		case 7:
+			g.boot.term_count = 0;
+			break;
+		case 8:
+			g.runs[1].index = 1;
+			break;
+		case 9:
+			g.runs[1].term = 1;
+			break;
+		case 10:
+			g.boot.conf.members[1].id = 1;
+			break;
+		case 11:
+			g.boot.applied_index = 3;
+			g.boot.applied_term = 1;
+			break;
 		}
 		assert_null(raft_new(&g.options, &g.boot, &err));
 		assert_int_equal(err.code, -EINVAL);
@@ -41,11 +66,20 @@ static void an_impossible_message_changes_nothing(void **state)
 		{ .type = RAFT_MSG_HEARTBEAT, .from = 1, .to = 1, .term = 5 },
 		{ .type = RAFT_MSG_HEARTBEAT, .from = 2, .to = 1, .term = 0 },
 		{ .type = RAFT_MSG_HEARTBEAT, .from = 2, .to = 1, .term = 5, .commit = 5 },
-		{ .type = RAFT_MSG_APPEND, .from = 2, .to = 1, .term = 5, .log_index = 1, .log_term = 2 },
+		{ .type = RAFT_MSG_APPEND,
+		  .from = 2,
+		  .to = 1,
+		  .term = 5,
+		  .log_index = 1,
+		  .log_term = 2 },
 		{ .type = RAFT_MSG_HEARTBEAT, .from = 3, .to = 1, .term = 2 }, /* a second leader */
 		{ .type = RAFT_MSG_SNAPSHOT, .from = 2, .to = 1, .term = 5 },
 		{ .type = RAFT_MSG_SNAPSHOT, .from = 2, .to = 1, .term = 5, .snapshot = &bad_term },
-		{ .type = RAFT_MSG_SNAPSHOT, .from = 2, .to = 1, .term = 5, .snapshot = &bad_commit },
+		{ .type = RAFT_MSG_SNAPSHOT,
+		  .from = 2,
+		  .to = 1,
+		  .term = 5,
+		  .snapshot = &bad_commit },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -60,9 +94,9 @@ static void an_impossible_message_changes_nothing(void **state)
 		rig_tick(&g, 1);
 		memcpy(before, g.r, sizeof(*before));
 		m.incarnation = 1;
-		assert_int_equal(rig_step(&g, (struct raft_input){ .type = RAFT_IN_MESSAGE,
-								   .message = &m }),
-				 -EPROTO);
+		assert_int_equal(
+			rig_step(&g, (struct raft_input){ .type = RAFT_IN_MESSAGE, .message = &m }),
+			-EPROTO);
 		assert_memory_equal(before, g.r, sizeof(*before));
 		assert_int_equal(g.out.send.count + g.out.send_when_stored.count, 0);
 		assert_int_equal(g.out.commit_index, 2);
@@ -95,10 +129,13 @@ static void messages_from_before_a_restart_are_dropped(void **state)
 	rig_propose(&g, 1);
 	rig_persist(&g);
 	RECV(&g, .type = RAFT_MSG_HEARTBEAT_RESP, .from = 2, .term = 2, .incarnation = 4);
-	assert_int_equal(rig_status(&g).peers[0].state, RAFT_PROBE); /* what was in flight is lost */
-	RECV(&g, .type = RAFT_MSG_APPEND_RESP, .from = 2, .term = 2, .incarnation = 3, .log_index = 2);
+	assert_int_equal(rig_status(&g).peers[0].state,
+			 RAFT_PROBE); /* what was in flight is lost */
+	RECV(&g, .type = RAFT_MSG_APPEND_RESP, .from = 2, .term = 2, .incarnation = 3,
+	     .log_index = 2);
 	assert_int_equal(g.out.commit_index, 1);
-	RECV(&g, .type = RAFT_MSG_APPEND_RESP, .from = 2, .term = 2, .incarnation = 4, .log_index = 2);
+	RECV(&g, .type = RAFT_MSG_APPEND_RESP, .from = 2, .term = 2, .incarnation = 4,
+	     .log_index = 2);
 	assert_int_equal(g.out.commit_index, 2);
 	rig_stop(&g);
 }
@@ -124,14 +161,18 @@ static void strangers_are_judged_by_term_and_log(void **state)
 static void a_message_hands_over_its_entries(void **state)
 {
 	struct blob *data = blob_from("hello", 5);
-	struct raft_message m = { .type = RAFT_MSG_APPEND, .from = 2, .to = 1, .term = 2, .entry_count = 1 };
+	struct raft_message m = {
+		.type = RAFT_MSG_APPEND, .from = 2, .to = 1, .term = 2, .entry_count = 1
+	};
 	struct rig g;
 
 	rig_start(&g, 3, 2, NULL);
 	m.entries = mem_calloc(1, sizeof(m.entries[0]));
-	m.entries[0] = (struct raft_entry){ .index = 1, .term = 2, .type = RAFT_ENTRY_NORMAL,
-					    .data = blob_ref(data) };
-	assert_int_equal(rig_step(&g, (struct raft_input){ .type = RAFT_IN_MESSAGE, .message = &m }), 0);
+	m.entries[0] = (struct raft_entry){
+		.index = 1, .term = 2, .type = RAFT_ENTRY_NORMAL, .data = blob_ref(data)
+	};
+	assert_int_equal(
+		rig_step(&g, (struct raft_input){ .type = RAFT_IN_MESSAGE, .message = &m }), 0);
 	assert_int_equal(m.entry_count, 0);
 	assert_ptr_equal(g.out.persist.v[0].data, data);
 	rig_stop(&g);

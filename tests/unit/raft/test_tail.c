@@ -1,7 +1,8 @@
 /* test_tail.c - the live end of the log. */
 #include "tests/unit/raft/core_rig.h"
 
-static void make(struct tail *t, uint64_t base, uint64_t base_term, const uint64_t *terms, size_t len)
+static void make(struct tail *t, uint64_t base, uint64_t base_term, const uint64_t *terms,
+		 size_t len)
 {
 	tail_init(t, base, base_term, NULL, 0, base, 100);
 	for (size_t i = 0; terms[i] != 0; i++)
@@ -36,8 +37,8 @@ static void a_conflict_is_searched_by_term(void **state)
 	static const struct {
 		uint64_t from, term, want, want_term;
 	} cases[] = {
-		{ 16, 9, 16, 9 }, { 16, 8, 15, 5 }, { 16, 5, 15, 5 },  { 14, 5, 14, 5 },
-		{ 16, 4, 12, 3 }, { 16, 2, 10, 2 }, { 99, 3, 12, 3 },  { 10, 2, 10, 2 },
+		{ 16, 9, 16, 9 }, { 16, 8, 15, 5 }, { 16, 5, 15, 5 }, { 14, 5, 14, 5 },
+		{ 16, 4, 12, 3 }, { 16, 2, 10, 2 }, { 99, 3, 12, 3 }, { 10, 2, 10, 2 },
 		{ 16, 1, 9, 0 },  { 10, 1, 9, 0 },  { 7, 5, 7, 0 },
 	};
 	struct tail t;

@@ -29,9 +29,11 @@ struct kv_rig {
 	uint64_t index, term; /* of the last entry applied */
 };
 
-#define BOTH(f)                                                   \
-	{ #f " (memory)", f, rig_setup_memory, rig_teardown, NULL }, \
-	{ #f " (sqlite)", f, rig_setup_sqlite, rig_teardown, NULL }
+#define BOTH(f)                                                                                    \
+	{ #f " (memory)", f, rig_setup_memory, rig_teardown, NULL },                               \
+	{                                                                                          \
+#f " (sqlite)", f, rig_setup_sqlite, rig_teardown, NULL                            \
+	}
 
 #define RIG_GROUP 3
 
@@ -41,7 +43,8 @@ static inline struct kv_meta rig_meta(void)
 
 	memset(meta.cluster, 0xc1, sizeof(meta.cluster));
 	meta.conf = (struct raft_conf){ .index = 1, .count = 1 };
-	meta.conf.members[0] = (struct raft_member){ .id = 7, .role = RAFT_VOTER, .address = "a:1" };
+	meta.conf.members[0] =
+		(struct raft_member){ .id = 7, .role = RAFT_VOTER, .address = "a:1" };
 	return meta;
 }
 
@@ -138,7 +141,9 @@ static inline struct kv_batch_head rig_session_head(const struct kv_rig *rig, ui
 /* Applies one payload as the next entry; takes data. */
 static inline int rig_apply_as(struct kv_rig *rig, uint8_t type, struct blob *data)
 {
-	struct raft_entry e = { .index = rig->index + 1, .term = rig->term, .type = type, .data = data };
+	struct raft_entry e = {
+		.index = rig->index + 1, .term = rig->term, .type = type, .data = data
+	};
 	int ret = kv_apply(rig->kv, &e, 1, NULL);
 
 	blob_unref(data);
@@ -171,7 +176,8 @@ static inline void rig_put(struct kv_rig *rig, const char *key, const char *valu
 	assert_int_equal(rig_apply_txn(rig, t), 0);
 }
 
-static inline void rig_write(struct kv_rig *rig, uint64_t ino, uint64_t off, const void *data, size_t len)
+static inline void rig_write(struct kv_rig *rig, uint64_t ino, uint64_t off, const void *data,
+			     size_t len)
 {
 	struct kv_txn *t = kv_txn_new(rig->view, NULL);
 

@@ -22,12 +22,24 @@ static struct kv_batch_head sample_head(void)
 }
 
 static const struct kv_mutation samples[] = {
-	{ .type = KV_PUT, .key = (const uint8_t *)"key", .key_len = 3, .data = (const uint8_t *)"v", .data_len = 1 },
+	{ .type = KV_PUT,
+	  .key = (const uint8_t *)"key",
+	  .key_len = 3,
+	  .data = (const uint8_t *)"v",
+	  .data_len = 1 },
 	{ .type = KV_PUT, .key = (const uint8_t *)"empty", .key_len = 5, .data_len = 0 },
 	{ .type = KV_DELETE, .key = (const uint8_t *)"gone", .key_len = 4 },
-	{ .type = KV_BLOCK_PUT, .ino = 3, .block = 4, .data = (const uint8_t *)"data", .data_len = 4 },
-	{ .type = KV_BLOCK_PATCH, .ino = KV_INO_MAX, .block = KV_BLOCKS_PER_INO - 1, .off = KV_BLOCK_SIZE - 4,
-	  .data = (const uint8_t *)"tail", .data_len = 4 },
+	{ .type = KV_BLOCK_PUT,
+	  .ino = 3,
+	  .block = 4,
+	  .data = (const uint8_t *)"data",
+	  .data_len = 4 },
+	{ .type = KV_BLOCK_PATCH,
+	  .ino = KV_INO_MAX,
+	  .block = KV_BLOCKS_PER_INO - 1,
+	  .off = KV_BLOCK_SIZE - 4,
+	  .data = (const uint8_t *)"tail",
+	  .data_len = 4 },
 	{ .type = KV_BLOCK_PUNCH, .ino = 1, .block = 2, .off = 100, .len = KV_BLOCK_SIZE - 100 },
 	{ .type = KV_BLOCK_DROP, .ino = 1, .block = 0, .len = KV_BLOCKS_PER_INO },
 };
@@ -121,16 +133,37 @@ static int decode_with(void (*spoil)(struct buf *b, size_t body))
 	return ret;
 }
 
-static void spoil_version(struct buf *b, size_t body) { b->data[0]++; }
-static void spoil_flags(struct buf *b, size_t body) { b->data[1] |= 2; }
-static void spoil_low(struct buf *b, size_t body) { buf_set_le64(b, 54, 41); }
-static void spoil_seq(struct buf *b, size_t body) { buf_set_le64(b, 46, 0); buf_set_le64(b, 54, 0); }
-static void spoil_status(struct buf *b, size_t body) { buf_set_le32(b, 70, 1); }
-static void spoil_type(struct buf *b, size_t body) { buf_put_u8(b, 7); }
+static void spoil_version(struct buf *b, size_t body)
+{
+	b->data[0]++;
+}
+static void spoil_flags(struct buf *b, size_t body)
+{
+	b->data[1] |= 2;
+}
+static void spoil_low(struct buf *b, size_t body)
+{
+	buf_set_le64(b, 54, 41);
+}
+static void spoil_seq(struct buf *b, size_t body)
+{
+	buf_set_le64(b, 46, 0);
+	buf_set_le64(b, 54, 0);
+}
+static void spoil_status(struct buf *b, size_t body)
+{
+	buf_set_le32(b, 70, 1);
+}
+static void spoil_type(struct buf *b, size_t body)
+{
+	buf_put_u8(b, 7);
+}
 
 static void spoil_session_key(struct buf *b, size_t body)
 {
-	kv_mutation_encode(&(struct kv_mutation){ .type = KV_PUT, .key = (const uint8_t *)"sx", .key_len = 2 }, b);
+	kv_mutation_encode(
+		&(struct kv_mutation){ .type = KV_PUT, .key = (const uint8_t *)"sx", .key_len = 2 },
+		b);
 }
 
 static void spoil_empty_key(struct buf *b, size_t body)
@@ -220,15 +253,18 @@ static void spoil_drop_len(struct buf *b, size_t body)
 	buf_put_le32(b, KV_BLOCKS_PER_INO);
 }
 
-static void leave_alone(struct buf *b, size_t body) {}
+static void leave_alone(struct buf *b, size_t body)
+{
+}
 
 static void what_breaks_a_bound_is_refused(void **state)
 {
 	static void (*const spoilers[])(struct buf *, size_t) = {
-		spoil_version, spoil_flags, spoil_low, spoil_seq, spoil_status, spoil_type,
-		spoil_session_key, spoil_empty_key, spoil_long_key, spoil_long_value, spoil_ino, spoil_block,
-		spoil_empty_block, spoil_long_block, spoil_patch_end, spoil_patch_off, spoil_punch_len,
-		spoil_empty_punch, spoil_drop_len,
+		spoil_version,     spoil_flags,       spoil_low,         spoil_seq,
+		spoil_status,      spoil_type,        spoil_session_key, spoil_empty_key,
+		spoil_long_key,    spoil_long_value,  spoil_ino,         spoil_block,
+		spoil_empty_block, spoil_long_block,  spoil_patch_end,   spoil_patch_off,
+		spoil_punch_len,   spoil_empty_punch, spoil_drop_len,
 	};
 
 	assert_int_equal(decode_with(leave_alone), 0);

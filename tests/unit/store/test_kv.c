@@ -199,7 +199,8 @@ static void a_configuration_is_kept_with_its_index(void **state)
 	buf_release(&b);
 }
 
-static void assert_reads(struct kv_rig *rig, uint64_t ino, uint64_t off, const void *want, size_t len)
+static void assert_reads(struct kv_rig *rig, uint64_t ino, uint64_t off, const void *want,
+			 size_t len)
 {
 	struct kv_txn *t = kv_txn_new(rig->view, NULL);
 	uint8_t *got = mem_alloc(len);
@@ -289,8 +290,8 @@ static int see(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *val
 	struct seen *s = ctx;
 	size_t at = strlen(s->text);
 
-	snprintf(s->text + at, sizeof(s->text) - at, "%.*s=%.*s ", (int)key_len, (const char *)key, (int)len,
-		 (const char *)value);
+	snprintf(s->text + at, sizeof(s->text) - at, "%.*s=%.*s ", (int)key_len, (const char *)key,
+		 (int)len, (const char *)value);
 	return ++s->count == s->stop_after ? 42 : 0;
 }
 
@@ -328,7 +329,8 @@ static void a_scan_sees_its_prefix_in_order(void **state)
 	kv_txn_free(t);
 }
 
-static int scan_inside(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *value, size_t len)
+static int scan_inside(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *value,
+		       size_t len)
 {
 	struct seen s = { .count = 0 };
 	struct buf out = BUF_INIT;

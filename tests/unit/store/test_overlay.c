@@ -44,8 +44,8 @@ static void assert_file(struct kv_txn *t, uint64_t ino, const char *want, size_t
 	assert_memory_equal(got, want, len);
 }
 
-static void assert_sees(struct kv_rig *rig, struct overlay *o, const char *a, const char *b, const char *base,
-			const char *five, const char *six)
+static void assert_sees(struct kv_rig *rig, struct overlay *o, const char *a, const char *b,
+			const char *base, const char *five, const char *six)
 {
 	struct kv_txn *t = kv_txn_new(rig->view, o);
 	uint32_t block;

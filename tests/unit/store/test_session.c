@@ -3,7 +3,8 @@
 
 #include "store/session.h"
 
-static int execute(struct buf *record, uint64_t index, uint64_t seq, uint64_t low, const char *reply)
+static int execute(struct buf *record, uint64_t index, uint64_t seq, uint64_t low,
+		   const char *reply)
 {
 	struct kv_batch_head head = { .has_session = true, .seq = seq, .low = low };
 	struct buf out = BUF_INIT;
@@ -36,8 +37,8 @@ static void assert_record(const struct buf *record, uint64_t id, uint64_t low, u
 	while (session_record_next(&r, &reply)) {
 		size_t at = strlen(text);
 
-		snprintf(text + at, sizeof(text) - at, "%d:%.*s@%d ", (int)reply.seq, (int)reply.len,
-			 (const char *)reply.data, (int)reply.index);
+		snprintf(text + at, sizeof(text) - at, "%d:%.*s@%d ", (int)reply.seq,
+			 (int)reply.len, (const char *)reply.data, (int)reply.index);
 	}
 	assert_string_equal(text, want);
 }
@@ -222,7 +223,8 @@ static void reply_bytes_hold_back_all_but_the_lowest(void **state)
 	free(big);
 }
 
-static struct blob *op_batch(struct kv_rig *rig, uint64_t prev, uint64_t seq, uint64_t low, const char *reply)
+static struct blob *op_batch(struct kv_rig *rig, uint64_t prev, uint64_t seq, uint64_t low,
+			     const char *reply)
 {
 	struct kv_batch_head head = rig_session_head(rig, 5, seq, low, reply);
 	struct kv_txn *t = kv_txn_new(rig->view, NULL);

@@ -47,7 +47,8 @@ static void key_name(size_t n, char key[NAME_SIZE])
 static void model_write(struct model *m, size_t f, uint32_t off, const uint8_t *data, uint32_t len)
 {
 	memcpy(m->data[f] + off, data, len);
-	for (uint32_t b = off / KV_BLOCK_SIZE; len > 0 && b <= (off + len - 1) / KV_BLOCK_SIZE; b++) {
+	for (uint32_t b = off / KV_BLOCK_SIZE; len > 0 && b <= (off + len - 1) / KV_BLOCK_SIZE;
+	     b++) {
 		uint32_t end = off + len - b * KV_BLOCK_SIZE;
 
 		end = end < KV_BLOCK_SIZE ? end : KV_BLOCK_SIZE;
@@ -90,8 +91,13 @@ static uint32_t random_off(struct prng *p)
 
 static uint32_t random_len(struct prng *p, uint32_t off)
 {
-	static const uint32_t sizes[] = { 1, 100, KV_PIECE_SIZE, KV_PIECE_SIZE + 1, KV_BLOCK_SIZE,
-					  2 * KV_BLOCK_SIZE, 3 * KV_BLOCK_SIZE - 5 };
+	static const uint32_t sizes[] = { 1,
+					  100,
+					  KV_PIECE_SIZE,
+					  KV_PIECE_SIZE + 1,
+					  KV_BLOCK_SIZE,
+					  2 * KV_BLOCK_SIZE,
+					  3 * KV_BLOCK_SIZE - 5 };
 	uint32_t len = sizes[prng_below(p, ARRAY_SIZE(sizes))];
 
 	return (uint32_t)min_u64(len, FILE_BYTES - off);
@@ -154,7 +160,8 @@ struct expect {
 	char last[NAME_SIZE];
 };
 
-static int check_row(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *value, size_t len)
+static int check_row(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *value,
+		     size_t len)
 {
 	struct expect *e = ctx;
 	char name[NAME_SIZE], want[16];
@@ -176,7 +183,8 @@ static int check_row(void *ctx, const uint8_t *key, size_t key_len, const uint8_
 	return -1;
 }
 
-static void check_scan(struct kv_txn *t, const struct model *m, const char *prefix, const char *after)
+static void check_scan(struct kv_txn *t, const struct model *m, const char *prefix,
+		       const char *after)
 {
 	struct expect e = { .m = m };
 	size_t want = 0;
@@ -187,7 +195,8 @@ static void check_scan(struct kv_txn *t, const struct model *m, const char *pref
 		want += m->value[n] >= 0 && strncmp(name, prefix, strlen(prefix)) == 0 &&
 			strcmp(name, after) > 0;
 	}
-	assert_int_equal(kv_txn_scan(t, prefix, strlen(prefix), after, strlen(after), check_row, &e), 0);
+	assert_int_equal(
+		kv_txn_scan(t, prefix, strlen(prefix), after, strlen(after), check_row, &e), 0);
 	assert_int_equal(e.seen, want);
 }
 
@@ -316,7 +325,8 @@ static void reads_equal_a_model_under_random_work(void **state)
 
 /* ---- what a batch is made of ---- */
 
-static size_t mutations_of(struct kv_txn *t, struct kv_mutation *out, size_t max, struct blob **batch)
+static size_t mutations_of(struct kv_txn *t, struct kv_mutation *out, size_t max,
+			   struct blob **batch)
 {
 	struct kv_batch_head head = { .group = RIG_GROUP };
 	struct kv_batch_iter it;
