@@ -56,7 +56,6 @@ struct op {
 	uint64_t offset;
 	size_t size;    /* room in the caller's buffer */
 	uint32_t flags; /* open(2)'s */
-	uint64_t begin; /* of kinode_change_begin() */
 	bool keep_cache;
 	bool is_writepage; /* pages of a mapping: no caller, so nothing may be refused or cleared */
 	struct fs_attr attr;

@@ -18,7 +18,7 @@ struct init_patch {
 	atomic_bool done;           /* INIT was answered; nothing more to look at */
 	uint64_t unique;            /* of the INIT request; 0 until it was read */
 	uint32_t offered;           /* flags in it */
-	uint32_t offered2; /* flags2 of the same */
+	uint32_t offered2;          /* flags2 of the same */
 	uint32_t answered;          /* flags in our reply, for the log and tests */
 	void (*started)(void *ctx); /* called once, after the reply has left; may be NULL */
 	void *ctx;

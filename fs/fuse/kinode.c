@@ -10,12 +10,11 @@ struct kinode {
 	uint64_t ino;
 	uint64_t lookups;
 	uint64_t opens;
-	uint64_t version; /* of the data in the kernel's cache */
-	uint32_t reading; /* READs under way */
-	uint32_t reads;   /* ... and begun, ever */
+	uint64_t version;  /* of the data in the kernel's cache */
+	uint64_t size;     /* as the kernel holds it */
+	uint32_t changing; /* own changes under way */
+	bool was_read;
 };
-
-#define READING UINT64_MAX /* result of kinode_change_begin(): a READ is under way */
 
 void kinode_table_init(struct kinode_table *t)
 {
@@ -86,8 +85,10 @@ void kinode_lookup(struct kinode_table *t, const struct fs_attr *attr)
 	pthread_mutex_lock(&t->lock);
 	struct kinode *i = find_or_add(t, attr->ino);
 
-	if (i->lookups++ == 0 && i->version == VERSION_NONE)
+	if (i->lookups++ == 0 && i->version == VERSION_NONE) {
 		i->version = attr->data_version;
+		i->size = attr->size;
+	}
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -134,11 +135,21 @@ bool kinode_is_open(struct kinode_table *t, uint64_t ino)
 
 bool kinode_observe(struct kinode_table *t, const struct fs_attr *attr)
 {
-	pthread_mutex_lock(&t->lock);
-	const struct kinode *i = find(t, attr->ino);
-	/* An answer older than the recorded version was overtaken: its caller began before that. */
-	bool stale = i && (i->version == VERSION_NONE || i->version < attr->data_version);
+	bool stale = false;
 
+	pthread_mutex_lock(&t->lock);
+	struct kinode *i = find(t, attr->ino);
+
+	/* An answer older than the recorded version was overtaken: its caller began before that. */
+	if (!i || (i->version != VERSION_NONE && attr->data_version < i->version))
+		goto out;
+	/* A change of ours under way may itself bring the size. */
+	stale = i->version != attr->data_version && (i->size == attr->size || i->changing > 0);
+	if (!stale) {
+		i->version = attr->data_version;
+		i->size = attr->size;
+	}
+out:
 	pthread_mutex_unlock(&t->lock);
 	return stale;
 }
@@ -163,46 +174,65 @@ bool kinode_is_current(struct kinode_table *t, uint64_t ino, uint64_t version)
 	return current;
 }
 
-void kinode_read_begin(struct kinode_table *t, uint64_t ino)
+void kinode_read(struct kinode_table *t, uint64_t ino)
 {
 	pthread_mutex_lock(&t->lock);
 	struct kinode *i = find(t, ino);
 
-	if (i) {
-		i->reading++;
-		i->reads++;
-	}
+	if (i)
+		i->was_read = true;
 	pthread_mutex_unlock(&t->lock);
 }
 
-void kinode_read_end(struct kinode_table *t, uint64_t ino)
+void kinode_change_begin(struct kinode_table *t, uint64_t ino)
 {
 	pthread_mutex_lock(&t->lock);
 	struct kinode *i = find(t, ino);
 
-	if (i && i->reading > 0)
-		i->reading--;
+	if (i)
+		i->changing++;
 	pthread_mutex_unlock(&t->lock);
 }
 
-uint64_t kinode_change_begin(struct kinode_table *t, uint64_t ino)
+void kinode_change_end(struct kinode_table *t, uint64_t ino)
 {
 	pthread_mutex_lock(&t->lock);
-	const struct kinode *i = find(t, ino);
-	uint64_t begin = i && i->reading == 0 ? i->reads : READING;
+	struct kinode *i = find(t, ino);
 
+	if (i && i->changing > 0)
+		i->changing--;
 	pthread_mutex_unlock(&t->lock);
-	return begin;
 }
 
-void kinode_changed(struct kinode_table *t, const struct fs_attr *attr, uint64_t old_version,
-		    uint64_t begin)
+/* With the lock held. */
+static void move_version(struct kinode *i, const struct fs_attr *attr, uint64_t old_version)
+{
+	if (i->version == old_version && !i->was_read)
+		i->version = attr->data_version;
+}
+
+void kinode_changed(struct kinode_table *t, const struct fs_attr *attr, uint64_t old_version)
 {
 	pthread_mutex_lock(&t->lock);
 	struct kinode *i = find(t, attr->ino);
 
-	if (i && i->version == old_version && i->reads == begin)
-		i->version = attr->data_version;
+	if (i) {
+		move_version(i, attr, old_version);
+		i->size = attr->size;
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+void kinode_wrote(struct kinode_table *t, const struct fs_attr *attr, uint64_t old_version,
+		  uint64_t end)
+{
+	pthread_mutex_lock(&t->lock);
+	struct kinode *i = find(t, attr->ino);
+
+	if (i) {
+		move_version(i, attr, old_version);
+		i->size = max_u64(i->size, end);
+	}
 	pthread_mutex_unlock(&t->lock);
 }
 

@@ -5,12 +5,16 @@
  * The kernel drops an inode's pages by itself when an attribute reply shows another size or mtime than
  * it holds. That is not enough: an mtime can be set back, and attributes whose request was overtaken by
  * a write, a setattr or a notification of the same inode are discarded, after which the reader goes on
- * with old pages. So a reply that shows a version we did not make ourselves waits until the pages are
- * gone. Own changes move the recorded version, as every page is either theirs or unchanged by them;
- * unless a READ was under way at the same time: the kernel does not lock the pages that a WRITE
- * carries, so they may be dropped and read again as they were before it.
+ * with old pages. So a reply that shows a version we did not make ourselves waits until a notification
+ * has dropped the pages. But a notification is one of those that overtake: it makes the kernel discard
+ * that very reply. Where the size is another one the kernel must take it, so such a reply goes out at
+ * once, and drops the pages because of the size.
  *
- * About 64 bytes per inode; the node ids are the inode numbers.
+ * Own changes move the recorded version, as every page is either theirs or unchanged by them; but only
+ * of a file that was never read here: the kernel does not lock the pages that a WRITE carries, so they
+ * may be dropped and read again as they were before it.
+ *
+ * 64 bytes per inode; the node ids are the inode numbers.
  */
 #ifndef FS_FUSE_KINODE_H
 #define FS_FUSE_KINODE_H
@@ -47,14 +51,15 @@ bool kinode_observe(struct kinode_table *t, const struct fs_attr *attr);
 void kinode_dropped(struct kinode_table *t, const struct fs_attr *attr);
 /* Does the kernel's cache hold exactly this version, so that OPEN may keep it? */
 bool kinode_is_current(struct kinode_table *t, uint64_t ino, uint64_t version);
-
-void kinode_read_begin(struct kinode_table *t, uint64_t ino);
-void kinode_read_end(struct kinode_table *t, uint64_t ino);
-/* Before a change of ours is sent; the result goes to kinode_changed(). */
-uint64_t kinode_change_begin(struct kinode_table *t, uint64_t ino);
-/* Our own change moved old_version to attr's. */
-void kinode_changed(struct kinode_table *t, const struct fs_attr *attr, uint64_t old_version,
-		    uint64_t begin);
+void kinode_read(struct kinode_table *t, uint64_t ino); /* a READ begins */
+/* Around each of our own changes of an inode, from before it is sent to after its answer. */
+void kinode_change_begin(struct kinode_table *t, uint64_t ino);
+void kinode_change_end(struct kinode_table *t, uint64_t ino);
+/* It moved old_version to attr's, and the kernel now holds attr's size ... */
+void kinode_changed(struct kinode_table *t, const struct fs_attr *attr, uint64_t old_version);
+/* ... or, after a write, at least end. */
+void kinode_wrote(struct kinode_table *t, const struct fs_attr *attr, uint64_t old_version,
+		  uint64_t end);
 /* The cache is known to differ from every version. */
 void kinode_distrust(struct kinode_table *t, uint64_t ino);
 

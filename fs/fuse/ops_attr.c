@@ -32,7 +32,7 @@ static void done_setattr(struct op *op, int status, const struct fs_reply *reply
 		return;
 	}
 	op->attr = reply->attr;
-	kinode_changed(&op->fuse->inodes, &op->attr, reply->old_data_version, op->begin);
+	kinode_changed(&op->fuse->inodes, &op->attr, reply->old_data_version);
 	op_reply_attr(op);
 }
 
@@ -86,14 +86,10 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
 	};
 
 	(void)fi;
-	if (rq.valid == 0) {
+	if (rq.valid == 0)
 		op_getattr(req, ino, NULL);
-		return;
-	}
-	struct op *op = op_new(req, done_setattr);
-
-	op->begin = kinode_change_begin(&op->fuse->inodes, ino);
-	op_submit(op, &rq);
+	else
+		op_submit(op_new(req, done_setattr), &rq);
 }
 
 static void done_statfs(struct op *op, int status, const struct fs_reply *reply)

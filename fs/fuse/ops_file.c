@@ -61,7 +61,7 @@ static void done_open_trunc(struct op *op, int status, const struct fs_reply *re
 		return;
 	}
 	if (reply->has_attr)
-		kinode_changed(&op->fuse->inodes, &reply->attr, reply->old_data_version, op->begin);
+		kinode_changed(&op->fuse->inodes, &reply->attr, reply->old_data_version);
 	reply_open(op);
 }
 
@@ -74,7 +74,6 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	op->flags = (uint32_t)fi->flags;
 	/* From now on this mount answers "held" when a node asks whether the file may vanish. */
 	kinode_open(&op->fuse->inodes, ino);
-	op->begin = kinode_change_begin(&op->fuse->inodes, ino);
 	op_submit(op, &(struct fs_request){ .op = trunc ? FS_OPEN_TRUNC : FS_OPEN,
 					    .ino = ino,
 					    .flags = op->flags });
@@ -141,7 +140,6 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 
 static void done_read(struct op *op, int status, const struct fs_reply *reply)
 {
-	kinode_read_end(&op->fuse->inodes, op->ino);
 	if (status < 0)
 		op_reply_error(op, status);
 	else
@@ -154,9 +152,8 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct op *op = op_new(req, done_read);
 
 	(void)fi;
-	op->ino = ino;
 	op->size = size;
-	kinode_read_begin(&op->fuse->inodes, ino);
+	kinode_read(&op->fuse->inodes, ino);
 	op_submit(op, &(struct fs_request){
 			      .op = FS_READ, .ino = ino, .offset = (uint64_t)off, .size = size });
 }
@@ -193,7 +190,7 @@ static void done_write(struct op *op, int status, const struct fs_reply *reply)
 	bool elsewhere = (op->flags & O_APPEND) && reply->offset != op->offset;
 
 	if (reply->has_attr)
-		kinode_changed(&fuse->inodes, &reply->attr, reply->old_data_version, op->begin);
+		kinode_changed(&fuse->inodes, &reply->attr, reply->old_data_version);
 	fuse_reply_write(op->req, reply->count);
 	if (elsewhere)
 		append_was_elsewhere(fuse, ino);
@@ -213,7 +210,6 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 	};
 
 	op->ino = ino;
-	op->begin = kinode_change_begin(&op->fuse->inodes, ino);
 	op->offset = rq.offset;
 	op->flags = rq.flags;
 	op->is_writepage = fi->writepage;

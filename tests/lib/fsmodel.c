@@ -1,0 +1,498 @@
+/* fsmodel.c - see fsmodel.h. */
+#include "tests/lib/fsmodel.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/xattr.h>
+#include <sys/stat.h>
+
+#define BS KV_BLOCK_SIZE
+
+/* ---- nodes ---- */
+
+static struct mnode *node_new(struct model *m, uint32_t mode)
+{
+	struct mnode *n = mem_calloc(1, sizeof(*n));
+
+	n->attr = (struct fs_attr){ .mode = mode,
+				    .nlink = S_ISDIR(mode) ? 2 : 1,
+				    .uid = m->uid,
+				    .gid = m->gid,
+				    .data_version = 1 };
+	n->attr.atime_ns = n->attr.mtime_ns = n->attr.ctime_ns = n->attr.btime_ns = m->now;
+	if (m->count == m->cap) {
+		m->cap = m->cap ? 2 * m->cap : 16;
+		m->nodes = mem_realloc(m->nodes, m->cap * sizeof(struct mnode *));
+	}
+	m->nodes[m->count++] = n;
+	return n;
+}
+
+static void node_free(struct mnode *n)
+{
+	buf_release(&n->content);
+	free(n);
+}
+
+void model_init(struct model *m)
+{
+	struct mnode *root = node_new(m, S_IFDIR | 0755);
+
+	root->attr.ino = FS_ROOT_INO;
+	root->parent = root;
+}
+
+void model_release(struct model *m)
+{
+	for (size_t i = 0; i < m->count; i++)
+		node_free(m->nodes[i]);
+	free(m->nodes);
+}
+
+void model_reclaim(struct model *m, struct mnode *node)
+{
+	for (size_t i = 0; i < m->count; i++) {
+		if (m->nodes[i] == node) {
+			node_free(node);
+			m->nodes[i] = m->nodes[--m->count];
+			return;
+		}
+	}
+}
+
+static int64_t later(const struct model *m, int64_t old)
+{
+	return m->now > old ? m->now : old + 1;
+}
+
+static void changed(const struct model *m, struct mnode *n)
+{
+	n->attr.ctime_ns = later(m, n->attr.ctime_ns);
+}
+
+static void modified(const struct model *m, struct mnode *n)
+{
+	n->attr.mtime_ns = later(m, n->attr.mtime_ns);
+	n->attr.data_version++;
+	changed(m, n);
+}
+
+/* ---- entries ---- */
+
+static struct mentry *entry_of(struct mnode *dir, const char *name)
+{
+	for (size_t i = 0; i < dir->entry_count; i++) {
+		if (strcmp(dir->entries[i].name, name) == 0)
+			return &dir->entries[i];
+	}
+	return NULL;
+}
+
+struct mnode *model_find(const struct mnode *dir, const char *name)
+{
+	struct mentry *e = entry_of((struct mnode *)dir, name);
+
+	return e ? e->node : NULL;
+}
+
+static void entry_add(struct mnode *dir, const char *name, struct mnode *n)
+{
+	assert(dir->entry_count < MODEL_ENTRIES_MAX);
+	snprintf(dir->entries[dir->entry_count].name, sizeof(dir->entries[0].name), "%s", name);
+	dir->entries[dir->entry_count++].node = n;
+	dir->attr.size = dir->entry_count;
+}
+
+static void entry_del(struct mnode *dir, const char *name)
+{
+	struct mentry *e = entry_of(dir, name);
+
+	*e = dir->entries[--dir->entry_count];
+	dir->attr.size = dir->entry_count;
+}
+
+/* Can names of dir be looked at? */
+static int dir_usable(const struct mnode *dir)
+{
+	if (!S_ISDIR(dir->attr.mode))
+		return -ENOTDIR;
+	return dir->attr.nlink == 0 ? -ENOENT : 0;
+}
+
+static bool sticky_forbids(const struct model *m, const struct mnode *dir, const struct mnode *n)
+{
+	return (dir->attr.mode & S_ISVTX) && m->uid != 0 && m->uid != n->attr.uid && m->uid != dir->attr.uid;
+}
+
+static void lose_name(struct model *m, struct mnode *n)
+{
+	changed(m, n);
+	n->attr.nlink = S_ISDIR(n->attr.mode) ? 0 : n->attr.nlink - 1;
+	if (n->attr.nlink == 0 && S_ISLNK(n->attr.mode) && n->xattr_count == 0)
+		model_reclaim(m, n);
+}
+
+/* ---- names ---- */
+
+int model_lookup(struct model *m, struct mnode *dir, const char *name, struct mnode **node)
+{
+	int ret = dir_usable(dir);
+
+	(void)m;
+	if (ret < 0)
+		return ret;
+	*node = model_find(dir, name);
+	return *node ? 0 : -ENOENT;
+}
+
+int model_make(struct model *m, struct mnode *dir, const char *name, uint32_t mode, const char *target,
+	       struct mnode **node)
+{
+	int ret = dir_usable(dir);
+	struct mnode *n;
+
+	if (ret < 0)
+		return ret;
+	if (model_find(dir, name))
+		return -EEXIST;
+	n = *node = node_new(m, mode);
+	if (dir->attr.mode & S_ISGID) {
+		n->attr.gid = dir->attr.gid;
+		if (S_ISDIR(mode))
+			n->attr.mode |= S_ISGID;
+	}
+	if (S_ISDIR(mode)) {
+		n->parent = dir;
+		dir->attr.nlink++;
+	}
+	if (target) {
+		buf_put(&n->content, target, strlen(target));
+		n->attr.size = n->content.len;
+	}
+	entry_add(dir, name, n);
+	modified(m, dir);
+	return 0;
+}
+
+static bool allowed(const struct model *m, const struct mnode *n, bool want_read, bool want_write)
+{
+	uint32_t mode = n->attr.mode, bits;
+
+	if (m->uid == 0)
+		return true;
+	if (m->uid == n->attr.uid)
+		bits = mode >> 6 & 7;
+	else if (m->gid == n->attr.gid)
+		bits = mode >> 3 & 7;
+	else
+		bits = (mode >> 3 & mode) & 7;
+	return (!want_read || (bits & 4)) && (!want_write || (bits & 2));
+}
+
+int model_create(struct model *m, struct mnode *dir, const char *name, uint32_t mode, uint32_t flags,
+		 struct mnode **node, bool *created)
+{
+	int ret = dir_usable(dir);
+	bool rd = (flags & O_ACCMODE) != O_WRONLY, wr = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+	struct mnode *n;
+
+	if (ret < 0)
+		return ret;
+	n = model_find(dir, name);
+	*created = !n;
+	if (!n)
+		return model_make(m, dir, name, S_IFREG | mode, NULL, node);
+	if (flags & O_EXCL)
+		return -EEXIST;
+	if (S_ISDIR(n->attr.mode))
+		return -EISDIR;
+	if (!S_ISREG(n->attr.mode) || !allowed(m, n, rd, wr))
+		return -ESTALE;
+	*node = n;
+	return flags & O_TRUNC ? model_truncate(m, n, 0, true) : 0;
+}
+
+int model_unlink(struct model *m, struct mnode *dir, const char *name)
+{
+	int ret = dir_usable(dir);
+	struct mnode *n;
+
+	if (ret < 0)
+		return ret;
+	n = model_find(dir, name);
+	if (!n)
+		return -ENOENT;
+	if (sticky_forbids(m, dir, n))
+		return -EPERM;
+	if (S_ISDIR(n->attr.mode))
+		return -EISDIR;
+	entry_del(dir, name);
+	modified(m, dir);
+	lose_name(m, n);
+	return 0;
+}
+
+int model_rmdir(struct model *m, struct mnode *dir, const char *name)
+{
+	int ret = dir_usable(dir);
+	struct mnode *n;
+
+	if (ret < 0)
+		return ret;
+	n = model_find(dir, name);
+	if (!n)
+		return -ENOENT;
+	if (sticky_forbids(m, dir, n))
+		return -EPERM;
+	if (!S_ISDIR(n->attr.mode))
+		return -ENOTDIR;
+	if (n->entry_count > 0)
+		return -ENOTEMPTY;
+	entry_del(dir, name);
+	dir->attr.nlink--;
+	modified(m, dir);
+	lose_name(m, n);
+	return 0;
+}
+
+int model_link(struct model *m, struct mnode *node, struct mnode *dir, const char *name)
+{
+	int ret = dir_usable(dir);
+
+	if (ret < 0)
+		return ret;
+	if (model_find(dir, name))
+		return -EEXIST;
+	if (S_ISDIR(node->attr.mode))
+		return -EPERM;
+	if (node->attr.nlink == 0)
+		return -ENOENT;
+	node->attr.nlink++;
+	changed(m, node);
+	entry_add(dir, name, node);
+	modified(m, dir);
+	return 0;
+}
+
+static bool below(const struct mnode *dir, const struct mnode *top)
+{
+	while (dir != top && dir->parent != dir)
+		dir = dir->parent;
+	return dir == top;
+}
+
+static void move_node(struct mnode *n, struct mnode *from, struct mnode *to)
+{
+	if (!S_ISDIR(n->attr.mode))
+		return;
+	from->attr.nlink--;
+	to->attr.nlink++;
+	n->parent = to;
+}
+
+static int rename_verdict(const struct model *m, struct mnode *dir, const struct mnode *a, struct mnode *dir2,
+			  const struct mnode *b, uint32_t flags)
+{
+	bool exchange = flags & RENAME_EXCHANGE;
+
+	if (!a)
+		return -ENOENT;
+	if (b && (flags & RENAME_NOREPLACE))
+		return -EEXIST;
+	if (!b && exchange)
+		return -ENOENT;
+	if (S_ISDIR(a->attr.mode) && below(dir2, a))
+		return -EINVAL;
+	if (exchange && S_ISDIR(b->attr.mode) && below(dir, b))
+		return -EINVAL;
+	if (a == b)
+		return 0;
+	if (sticky_forbids(m, dir, a) || (b && sticky_forbids(m, dir2, b)))
+		return -EPERM;
+	if (!b || exchange)
+		return 0;
+	if (S_ISDIR(a->attr.mode) != S_ISDIR(b->attr.mode))
+		return S_ISDIR(a->attr.mode) ? -ENOTDIR : -EISDIR;
+	return b->entry_count > 0 ? -ENOTEMPTY : 0;
+}
+
+int model_rename(struct model *m, struct mnode *dir, const char *name, struct mnode *dir2, const char *name2,
+		 uint32_t flags)
+{
+	int ret = dir_usable(dir);
+	struct mnode *a, *b;
+
+	if (ret == 0)
+		ret = dir_usable(dir2);
+	if (ret < 0)
+		return ret;
+	a = model_find(dir, name);
+	b = model_find(dir2, name2);
+	ret = rename_verdict(m, dir, a, dir2, b, flags);
+	if (ret < 0 || a == b)
+		return ret;
+	move_node(a, dir, dir2);
+	changed(m, a);
+	modified(m, dir);
+	if (dir2 != dir)
+		modified(m, dir2);
+	if (flags & RENAME_EXCHANGE) {
+		move_node(b, dir2, dir);
+		changed(m, b);
+		entry_of(dir, name)->node = b;
+		entry_of(dir2, name2)->node = a;
+		return 0;
+	}
+	if (b) {
+		if (S_ISDIR(b->attr.mode))
+			dir2->attr.nlink--;
+		entry_del(dir2, name2);
+	}
+	entry_del(dir, name);
+	entry_add(dir2, name2, a);
+	if (b)
+		lose_name(m, b);
+	return 0;
+}
+
+/* ---- data and attributes ---- */
+
+static void count_blocks(struct mnode *n)
+{
+	uint64_t rows = 0, end = (n->content.len + 4095) / 4096 * 4096;
+
+	for (size_t i = 0; i < MODEL_BLOCKS_MAX; i++)
+		rows += n->stored[i];
+	n->attr.size = n->content.len;
+	n->attr.blocks = (rows * BS < end ? rows * BS : end) / 512;
+}
+
+static void lose_privileges(const struct model *m, struct mnode *n, bool always)
+{
+	if (always || m->uid != 0) {
+		n->attr.mode &= ~(uint32_t)S_ISUID;
+		if (n->attr.mode & S_IXGRP)
+			n->attr.mode &= ~(uint32_t)S_ISGID;
+	}
+	for (size_t i = 0; i < n->xattr_count; i++) {
+		if (strcmp(n->xattrs[i].name, "security.capability") == 0)
+			n->xattrs[i] = n->xattrs[--n->xattr_count];
+	}
+}
+
+static int data_usable(const struct mnode *n)
+{
+	if (S_ISDIR(n->attr.mode))
+		return -EISDIR;
+	return S_ISREG(n->attr.mode) ? 0 : -EINVAL;
+}
+
+int model_write(struct model *m, struct mnode *node, uint64_t off, bool append, const void *data, size_t len)
+{
+	int ret = data_usable(node);
+
+	if (ret < 0 || len == 0)
+		return ret;
+	if (append)
+		off = node->content.len;
+	if (off > KV_FILE_SIZE_MAX || len > KV_FILE_SIZE_MAX - off)
+		return -EFBIG;
+	if (off + len > node->content.len)
+		buf_resize(&node->content, off + len);
+	memcpy(node->content.data + off, data, len);
+	for (uint64_t b = off / BS; b <= (off + len - 1) / BS; b++)
+		node->stored[b] = true;
+	modified(m, node);
+	lose_privileges(m, node, false);
+	count_blocks(node);
+	return 0;
+}
+
+int model_truncate(struct model *m, struct mnode *node, uint64_t size, bool by_open)
+{
+	int ret = data_usable(node);
+
+	(void)by_open;
+	if (ret < 0)
+		return ret;
+	if (size > KV_FILE_SIZE_MAX)
+		return -EFBIG;
+	buf_resize(&node->content, size);
+	for (uint64_t b = (size + BS - 1) / BS; b < MODEL_BLOCKS_MAX; b++)
+		node->stored[b] = false;
+	modified(m, node);
+	lose_privileges(m, node, false);
+	count_blocks(node);
+	return 0;
+}
+
+int model_chmod(struct model *m, struct mnode *node, uint32_t mode)
+{
+	node->attr.mode = (node->attr.mode & S_IFMT) | mode;
+	changed(m, node);
+	return 0;
+}
+
+int model_chown(struct model *m, struct mnode *node, uint32_t uid)
+{
+	node->attr.uid = uid;
+	if (!S_ISDIR(node->attr.mode))
+		lose_privileges(m, node, true);
+	changed(m, node);
+	return 0;
+}
+
+int model_utimens(struct model *m, struct mnode *node, int64_t atime_ns, int64_t mtime_ns)
+{
+	node->attr.atime_ns = atime_ns;
+	node->attr.mtime_ns = mtime_ns;
+	changed(m, node);
+	return 0;
+}
+
+/* ---- attributes by name ---- */
+
+static struct mxattr *xattr_of(struct mnode *n, const char *name)
+{
+	for (size_t i = 0; i < n->xattr_count; i++) {
+		if (strcmp(n->xattrs[i].name, name) == 0)
+			return &n->xattrs[i];
+	}
+	return NULL;
+}
+
+const char *model_getxattr(const struct mnode *node, const char *name)
+{
+	struct mxattr *x = xattr_of((struct mnode *)node, name);
+
+	return x ? x->value : NULL;
+}
+
+int model_setxattr(struct model *m, struct mnode *node, const char *name, const char *value, uint32_t flags)
+{
+	struct mxattr *x = xattr_of(node, name);
+
+	if (x && (flags & XATTR_CREATE))
+		return -EEXIST;
+	if (!x && (flags & XATTR_REPLACE))
+		return -ENODATA;
+	if (!x) {
+		assert(node->xattr_count < MODEL_XATTRS_MAX);
+		x = &node->xattrs[node->xattr_count++];
+		snprintf(x->name, sizeof(x->name), "%s", name);
+	}
+	snprintf(x->value, sizeof(x->value), "%s", value);
+	changed(m, node);
+	return 0;
+}
+
+int model_removexattr(struct model *m, struct mnode *node, const char *name)
+{
+	struct mxattr *x = xattr_of(node, name);
+
+	if (!x)
+		return -ENODATA;
+	*x = node->xattrs[--node->xattr_count];
+	changed(m, node);
+	return 0;
+}

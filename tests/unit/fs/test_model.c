@@ -1,0 +1,483 @@
+/*
+ * test_model.c - random operations on fs/ops and on the plain model at the same time: errno, attributes,
+ * names and contents must stay equal, with entries applied at once and with entries in the overlay.
+ *
+ * SEED replays a run, OPS sets its length.
+ */
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/xattr.h>
+#include <sys/stat.h>
+
+#include "base/prng.h"
+#include "tests/lib/fsfix.h"
+#include "tests/lib/fsmodel.h"
+
+#define SIZE_MAX_HERE (40u * 8192u) /* ten blocks */
+#define NODES_MAX 60
+
+static const char *const names[] = { "a", "b", "c", "d", "e", "f", "g", "h", "i", "j" };
+static const char *const xattr_names[] = { "user.a", "user.b", "trusted.c", "security.capability" };
+static uint8_t pattern[SIZE_MAX_HERE];
+
+struct run {
+	struct fsfix *f;
+	struct model m;
+	struct prng p;
+	uint64_t step;
+};
+
+static uint64_t below(struct run *r, uint64_t bound)
+{
+	return prng_below(&r->p, bound);
+}
+
+static const char *any_name(struct run *r)
+{
+	return names[below(r, ARRAY_SIZE(names))];
+}
+
+static struct mnode *any_node(struct run *r)
+{
+	return r->m.nodes[below(r, r->m.count)];
+}
+
+/* Mostly directories that live, so that most operations get somewhere. */
+static struct mnode *any_dir(struct run *r)
+{
+	for (int i = 0; i < 20; i++) {
+		struct mnode *n = any_node(r);
+
+		if (S_ISDIR(n->attr.mode) && (n->attr.nlink > 0 || below(r, 10) == 0))
+			return n;
+	}
+	return below(r, 20) ? r->m.nodes[0] : any_node(r);
+}
+
+/* Orphans, and now and then something that is none. */
+static struct mnode *any_orphan(struct run *r)
+{
+	size_t first = (size_t)below(r, r->m.count);
+
+	for (size_t i = 0; i < r->m.count && below(r, 50); i++) {
+		struct mnode *n = r->m.nodes[(first + i) % r->m.count];
+
+		if (n->attr.nlink == 0)
+			return n;
+	}
+	return any_node(r);
+}
+
+static void agree(struct run *r, const char *op, int ret, int want)
+{
+	if (ret != want)
+		fail_msg("step %llu: %s returned %d, the model says %d", (unsigned long long)r->step, op, ret,
+			 want);
+}
+
+#define AGREE_FIELD(r, field)                                                                        \
+	do {                                                                                         \
+		if (a->field != b->field)                                                            \
+			fail_msg("step %llu: inode %llu: " #field " is %lld, the model says %lld",  \
+				 (unsigned long long)(r)->step, (unsigned long long)b->ino,          \
+				 (long long)a->field, (long long)b->field);                          \
+	} while (0)
+
+static void agree_attr(struct run *r, const struct fs_attr *a, const struct mnode *n)
+{
+	const struct fs_attr *b = &n->attr;
+
+	AGREE_FIELD(r, ino);
+	AGREE_FIELD(r, mode);
+	AGREE_FIELD(r, nlink);
+	AGREE_FIELD(r, uid);
+	AGREE_FIELD(r, gid);
+	AGREE_FIELD(r, size);
+	AGREE_FIELD(r, blocks);
+	AGREE_FIELD(r, atime_ns);
+	AGREE_FIELD(r, mtime_ns);
+	AGREE_FIELD(r, ctime_ns);
+	AGREE_FIELD(r, btime_ns);
+	AGREE_FIELD(r, data_version);
+}
+
+/* After an operation that answers with the inode's attributes; a new inode gets its number here. */
+static void agree_reply(struct run *r, struct mnode *n)
+{
+	assert_true(r->f->reply.has_attr);
+	if (n->attr.ino == 0)
+		n->attr.ino = r->f->reply.attr.ino;
+	agree_attr(r, &r->f->reply.attr, n);
+}
+
+/* ---- one step each ---- */
+
+static void step_lookup(struct run *r)
+{
+	struct mnode *dir = any_dir(r), *n = NULL;
+	const char *name = any_name(r);
+	int want = model_lookup(&r->m, dir, name, &n);
+
+	agree(r, "lookup", fsfix_lookup(r->f, dir->attr.ino, name), want);
+	if (want == 0)
+		agree_reply(r, n);
+}
+
+static void step_make(struct run *r)
+{
+	static const uint32_t types[] = { S_IFDIR, S_IFDIR, S_IFLNK, S_IFIFO, S_IFREG };
+	uint32_t type = types[below(r, ARRAY_SIZE(types))], mode = type | (uint32_t)below(r, 01000);
+	struct mnode *dir = any_dir(r), *n = NULL;
+	const char *name = any_name(r);
+	uint64_t parent = dir->attr.ino;
+	int ret, want;
+
+	if (r->m.count >= NODES_MAX)
+		return;
+	if (type == S_IFLNK)
+		mode = S_IFLNK | 0777;
+	want = model_make(&r->m, dir, name, mode, type == S_IFLNK ? "some/target" : NULL, &n);
+	if (type == S_IFDIR)
+		ret = fsfix_mkdir(r->f, parent, name, mode);
+	else if (type == S_IFLNK)
+		ret = fsfix_symlink(r->f, parent, name, "some/target");
+	else
+		ret = fsfix_eval(r->f, (struct fs_request){ .op = FS_MKNOD, .ino = parent, .name = name,
+							    .name_len = strlen(name), .mode = mode });
+	agree(r, "make", ret, want);
+	if (want == 0)
+		agree_reply(r, n);
+}
+
+static void step_create(struct run *r)
+{
+	static const uint32_t access[] = { O_RDONLY, O_WRONLY, O_RDWR };
+	uint32_t flags = access[below(r, 3)], mode = (uint32_t)below(r, 010000);
+	struct mnode *dir = any_dir(r), *n = NULL;
+	const char *name = any_name(r);
+	bool created = false;
+	int want;
+
+	if (r->m.count >= NODES_MAX)
+		return;
+	flags |= below(r, 4) == 0 ? O_EXCL : 0;
+	flags |= below(r, 4) == 0 ? O_TRUNC : 0;
+	want = model_create(&r->m, dir, name, mode, flags, &n, &created);
+	agree(r, "create", fsfix_create(r->f, dir->attr.ino, name, mode, flags), want);
+	if (want < 0)
+		return;
+	assert_int_equal(r->f->reply.created, created);
+	agree_reply(r, n);
+}
+
+static void step_remove(struct run *r)
+{
+	struct mnode *dir = any_dir(r);
+	const char *name = any_name(r);
+	uint64_t parent = dir->attr.ino;
+
+	if (below(r, 2))
+		agree(r, "unlink", fsfix_unlink(r->f, parent, name), model_unlink(&r->m, dir, name));
+	else
+		agree(r, "rmdir", fsfix_rmdir(r->f, parent, name), model_rmdir(&r->m, dir, name));
+}
+
+static void step_link(struct run *r)
+{
+	struct mnode *n = any_node(r), *dir = any_dir(r);
+	const char *name = any_name(r);
+	int want = model_link(&r->m, n, dir, name);
+
+	agree(r, "link", fsfix_link(r->f, n->attr.ino, dir->attr.ino, name), want);
+	if (want == 0)
+		agree_reply(r, n);
+}
+
+static void step_rename(struct run *r)
+{
+	static const uint32_t choice[] = { 0, 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE };
+	uint32_t flags = choice[below(r, ARRAY_SIZE(choice))];
+	struct mnode *a = any_dir(r), *b = below(r, 3) ? any_dir(r) : a;
+	uint64_t from = a->attr.ino, to = b->attr.ino;
+	const char *name = any_name(r), *name2 = any_name(r);
+	int want = model_rename(&r->m, a, name, b, name2, flags);
+
+	agree(r, "rename", fsfix_rename(r->f, from, name, to, name2, flags), want);
+}
+
+static uint64_t any_offset(struct run *r, const struct mnode *n)
+{
+	switch (below(r, 4)) {
+	case 0:
+		return n->content.len;
+	case 1:
+		return below(r, SIZE_MAX_HERE / KV_BLOCK_SIZE) * KV_BLOCK_SIZE;
+	case 2:
+		return below(r, 200);
+	default:
+		return below(r, SIZE_MAX_HERE);
+	}
+}
+
+static void step_write(struct run *r)
+{
+	struct mnode *n = any_node(r);
+	bool append = below(r, 4) == 0;
+	uint64_t off = any_offset(r, n), old = n->attr.data_version;
+	uint64_t at = append ? n->content.len : off;
+	size_t len = below(r, 3) ? below(r, 300) : below(r, 3 * KV_BLOCK_SIZE);
+	const uint8_t *data = pattern + below(r, 1000);
+	int want;
+
+	if (S_ISREG(n->attr.mode) && at + len > SIZE_MAX_HERE)
+		return;
+	want = model_write(&r->m, n, off, append, data, len);
+	agree(r, "write", fsfix_eval(r->f, (struct fs_request){ .op = FS_WRITE, .ino = n->attr.ino,
+								.offset = off, .data = data, .data_len = len,
+								.flags = append ? O_APPEND : 0 }),
+	      want);
+	if (want < 0)
+		return;
+	assert_int_equal(r->f->reply.count, len);
+	assert_int_equal(r->f->reply.offset, at);
+	assert_int_equal(r->f->reply.old_data_version, old);
+	agree_reply(r, n);
+}
+
+static void agree_content(struct run *r, const struct mnode *n, uint64_t off, size_t len)
+{
+	size_t have = off < n->content.len ? n->content.len - off : 0;
+
+	have = have < len ? have : len;
+	agree(r, "read", fsfix_read(r->f, n->attr.ino, off, len), 0);
+	if (r->f->reply.data_len != have ||
+	    (have > 0 && memcmp(r->f->reply.data, n->content.data + off, have) != 0))
+		fail_msg("step %llu: inode %llu reads otherwise than the model at %llu",
+			 (unsigned long long)r->step, (unsigned long long)n->attr.ino, (unsigned long long)off);
+}
+
+static void step_read(struct run *r)
+{
+	struct mnode *n = any_node(r);
+
+	if (S_ISREG(n->attr.mode))
+		agree_content(r, n, any_offset(r, n), below(r, 100000));
+	else
+		agree(r, "read", fsfix_read(r->f, n->attr.ino, 0, 10), S_ISDIR(n->attr.mode) ? -EISDIR : -EINVAL);
+}
+
+static void step_truncate(struct run *r)
+{
+	struct mnode *n = any_node(r);
+	uint64_t size = any_offset(r, n);
+	int want;
+
+	if (below(r, 5) == 0) {
+		want = model_truncate(&r->m, n, 0, true);
+		agree(r, "open-trunc",
+		      fsfix_eval(r->f, (struct fs_request){ .op = FS_OPEN_TRUNC, .ino = n->attr.ino }), want);
+	} else {
+		want = model_truncate(&r->m, n, size, false);
+		agree(r, "truncate", fsfix_truncate(r->f, n->attr.ino, size), want);
+	}
+	if (want == 0)
+		agree_reply(r, n);
+}
+
+static void step_setattr(struct run *r)
+{
+	struct mnode *n = any_node(r);
+	struct fs_request rq = { .op = FS_SETATTR, .ino = n->attr.ino };
+
+	switch (below(r, 3)) {
+	case 0:
+		rq.valid = FS_SET_MODE;
+		rq.mode = (uint32_t)below(r, 010000);
+		model_chmod(&r->m, n, rq.mode);
+		break;
+	case 1:
+		rq.valid = FS_SET_UID;
+		rq.uid2 = (uint32_t)below(r, 3);
+		model_chown(&r->m, n, rq.uid2);
+		break;
+	default:
+		rq.valid = FS_SET_ATIME | FS_SET_MTIME;
+		rq.atime_ns = (int64_t)prng_u64(&r->p);
+		rq.mtime_ns = (int64_t)(prng_u64(&r->p) >> 2);
+		model_utimens(&r->m, n, rq.atime_ns, rq.mtime_ns);
+	}
+	agree(r, "setattr", fsfix_eval(r->f, rq), 0);
+	agree_reply(r, n);
+}
+
+static void step_xattr(struct run *r)
+{
+	static const uint32_t choice[] = { 0, 0, XATTR_CREATE, XATTR_REPLACE };
+	uint32_t flags = choice[below(r, ARRAY_SIZE(choice))];
+	struct mnode *n = any_node(r);
+	const char *name = xattr_names[below(r, ARRAY_SIZE(xattr_names))];
+	struct fs_request rq = { .op = FS_REMOVEXATTR, .ino = n->attr.ino, .name = name, .name_len = strlen(name) };
+	char value[16];
+
+	snprintf(value, sizeof(value), "v%llu", (unsigned long long)r->step);
+	if (below(r, 3))
+		agree(r, "setxattr", fsfix_setxattr(r->f, n->attr.ino, name, value, flags),
+		      model_setxattr(&r->m, n, name, value, flags));
+	else
+		agree(r, "removexattr", fsfix_eval(r->f, rq), model_removexattr(&r->m, n, name));
+}
+
+/* The two kinds of work the leader does by itself. */
+static void step_reclaim(struct run *r)
+{
+	struct mnode *n = any_orphan(r);
+
+	assert_int_equal(fsfix_reclaim(r->f, n->attr.ino), 0);
+	assert_int_equal(r->f->mutated, n->attr.nlink == 0);
+	if (n->attr.nlink == 0)
+		model_reclaim(&r->m, n);
+}
+
+/* ---- everything at once ---- */
+
+static void agree_listing(struct run *r, const struct mnode *dir)
+{
+	struct fs_request rq = { .op = FS_READDIR, .ino = dir->attr.ino, .size = 100 };
+	size_t seen = 0;
+
+	for (;;) {
+		struct fs_dirent d;
+		const uint8_t *data;
+		size_t len;
+
+		agree(r, "readdir", fsfix_eval(r->f, rq), 0);
+		data = r->f->reply.data;
+		len = r->f->reply.data_len;
+		if (len == 0)
+			break;
+		while (fs_dirent_next(&data, &len, &d)) {
+			char name[8] = "";
+			struct mnode *n;
+
+			rq.offset = d.cookie;
+			if (d.cookie <= 2)
+				continue;
+			assert_true(d.name_len < sizeof(name));
+			memcpy(name, d.name, d.name_len);
+			n = model_find(dir, name);
+			assert_non_null(n);
+			assert_int_equal(d.ino, n->attr.ino);
+			assert_int_equal(d.mode, n->attr.mode & S_IFMT);
+			seen++;
+		}
+	}
+	assert_int_equal(seen, dir->entry_count);
+}
+
+static void agree_xattrs(struct run *r, const struct mnode *n)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(xattr_names); i++) {
+		const char *want = model_getxattr(n, xattr_names[i]);
+
+		agree(r, "getxattr", fsfix_getxattr(r->f, n->attr.ino, xattr_names[i]), want ? 0 : -ENODATA);
+		if (!want)
+			continue;
+		assert_int_equal(r->f->reply.data_len, strlen(want));
+		assert_memory_equal(r->f->reply.data, want, strlen(want));
+	}
+}
+
+static void agree_everywhere(struct run *r)
+{
+	struct fs_statfs st;
+
+	for (size_t i = 0; i < r->m.count; i++) {
+		struct mnode *n = r->m.nodes[i];
+
+		assert_int_equal(fsfix_getattr(r->f, n->attr.ino), 0);
+		agree_reply(r, n);
+		if (S_ISREG(n->attr.mode))
+			agree_content(r, n, 0, FS_IO_MAX);
+		if (S_ISDIR(n->attr.mode) && n->attr.nlink > 0)
+			agree_listing(r, n);
+		agree_xattrs(r, n);
+		for (size_t e = 0; e < n->entry_count; e++) {
+			assert_int_equal(fsfix_lookup(r->f, n->attr.ino, n->entries[e].name), 0);
+			assert_int_equal(r->f->reply.attr.ino, n->entries[e].node->attr.ino);
+		}
+	}
+	assert_int_equal(fsfix_eval(r->f, (struct fs_request){ .op = FS_STATFS }), 0);
+	assert_int_equal(fs_statfs_decode(&st, r->f->reply.data, r->f->reply.data_len), 0);
+	assert_int_equal(st.inode_count, r->m.count);
+	fsfix_check(r->f);
+}
+
+static void step(struct run *r)
+{
+	static void (*const steps[])(struct run *) = {
+		step_lookup, step_make,	  step_make,	 step_create, step_create, step_remove, step_remove,
+		step_link,   step_rename, step_rename,	 step_write,  step_write,  step_write,	step_read,
+		step_truncate, step_setattr, step_xattr, step_reclaim,
+	};
+	static const size_t stacks[] = { 0, 1, 10, 100 };
+
+	if (r->step % 200 == 0)
+		r->f->stack = stacks[below(r, ARRAY_SIZE(stacks))];
+	r->f->uid = r->m.uid = below(r, 10) < 7 ? 0 : (uint32_t)below(r, 3);
+	r->f->gid = r->m.gid = (uint32_t)below(r, 3);
+	/* The clock stands still at times, and goes back. */
+	if (below(r, 10) == 0)
+		r->f->wall_ns -= (int64_t)below(r, 5000);
+	r->m.now = r->f->wall_ns;
+	steps[below(r, ARRAY_SIZE(steps))](r);
+}
+
+static uint64_t from_env(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoull(text, NULL, 0) : otherwise;
+}
+
+static void run_steps(struct fsfix *f, uint64_t count)
+{
+	struct run r = { .f = f };
+	uint64_t seed = from_env("SEED", 0x5eed);
+
+	print_message("replay: SEED=0x%llx OPS=%llu\n", (unsigned long long)seed, (unsigned long long)count);
+	prng_init(&r.p, seed);
+	for (size_t i = 0; i < sizeof(pattern); i++)
+		pattern[i] = (uint8_t)(1 + i % 251);
+	model_init(&r.m);
+	r.m.nodes[0]->attr = fsfix_attr(f, FS_ROOT_INO);
+	for (r.step = 1; r.step <= count; r.step++) {
+		step(&r);
+		if (r.step % 500 == 0)
+			agree_everywhere(&r);
+	}
+	fsfix_apply(f);
+	agree_everywhere(&r);
+	model_release(&r.m);
+}
+
+static void random_operations_agree_with_the_model(void **state)
+{
+	run_steps(*state, from_env("OPS", 20000));
+}
+
+static void random_operations_agree_on_disk(void **state)
+{
+	run_steps(*state, from_env("OPS", 20000) / 4);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		{ "random_operations_agree_with_the_model", random_operations_agree_with_the_model,
+		  fsfix_setup_memory, fsfix_teardown, NULL },
+		{ "random_operations_agree_on_disk", random_operations_agree_on_disk, fsfix_setup_sqlite,
+		  fsfix_teardown, NULL },
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
