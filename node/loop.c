@@ -129,6 +129,22 @@ static void client_frame(struct link *l, const uint8_t *payload, size_t len)
 	}
 }
 
+/* The image a peer is pulling stays until its connection ends, however many newer ones there are. */
+static void bulk_frame(struct link *l, const uint8_t *payload, size_t len)
+{
+	struct raft_snapshot_meta meta;
+
+	if (replica_bulk_frame(l->node->replica, l->id, l->peer_id, payload, len, &meta) < 0) {
+		net_conn_close(l->conn);
+		return;
+	}
+	if (l->holds)
+		return;
+	l->holds = true;
+	l->held = meta;
+	store_snapshot_hold(l->node->store, &l->held);
+}
+
 static void on_frame(void *ctx, struct net_conn *conn, uint8_t type, const uint8_t *payload, size_t len)
 {
 	struct node *node = ctx;
@@ -145,8 +161,7 @@ static void on_frame(void *ctx, struct net_conn *conn, uint8_t type, const uint8
 		if (admin_handle(node, l->id, payload, len, &reply))
 			(void)net_conn_send(conn, NET_ADMIN_REPLY, &reply);
 	} else if (l->role == NET_ROLE_BULK && type == NET_BULK) {
-		if (replica_bulk_frame(node->replica, l->id, payload, len) < 0)
-			net_conn_close(conn);
+		bulk_frame(l, payload, len);
 	} else {
 		log_warning("node", "dropped %s: frame type %u is not for its role",
 			    net_conn_peer_name(conn), type);
@@ -165,6 +180,8 @@ static void on_close(void *ctx, struct net_conn *conn, const struct err *why)
 		return;
 	if (l->opened)
 		replica_client_close(node->replica, l->id);
+	if (l->holds)
+		store_snapshot_release(node->store, &l->held);
 	link_free(l);
 }
 

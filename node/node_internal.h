@@ -32,6 +32,8 @@ struct link {
 	struct node_channel *channel;
 	uint64_t peer_id;       /* NET_ROLE_PEER */
 	bool opened;            /* NET_ROLE_CLIENT: the replica knows it */
+	bool holds;             /* NET_ROLE_BULK: `held` is kept while this connection stands */
+	struct raft_snapshot_meta held;
 	struct node *node;
 };
 

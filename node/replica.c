@@ -465,8 +465,8 @@ static void checkpoint(struct replica *r)
 /* ---- snapshots -------------------------------------------------------------------------------- */
 
 /*
- * Bytes of log after which a snapshot is due: the option, but at least half the state, so that snapshot
- * work stays a bounded share of all writing; staggered by node, the leader last.
+ * Bytes of log after which a snapshot is due: the option, but at least the state's own size, so that a
+ * snapshot never copies more than was written since the last one; staggered by node, the leader last.
  */
 static uint64_t threshold_bytes(const struct replica *r)
 {
@@ -474,7 +474,7 @@ static uint64_t threshold_bytes(const struct replica *r)
 
 	if (r->options.snapshot_threshold < 0)
 		return UINT64_MAX;
-	base = max_u64((uint64_t)r->options.snapshot_threshold, r->state_bytes / 2);
+	base = max_u64((uint64_t)r->options.snapshot_threshold, r->state_bytes);
 	if (r->evaluating)
 		return base + base / 4;
 	return base + base / 16 * (r->options.self % 3);
@@ -754,8 +754,10 @@ void replica_peer_frame(struct replica *r, uint64_t from, uint8_t frame_type, co
 	}
 }
 
-int replica_bulk_frame(struct replica *r, uint64_t conn_id, const uint8_t *payload, size_t len)
+int replica_bulk_frame(struct replica *r, uint64_t conn_id, uint64_t peer_id, const uint8_t *payload,
+		       size_t len, struct raft_snapshot_meta *meta)
 {
+	struct raft_input in = { .type = RAFT_IN_SNAPSHOT_PROGRESS };
 	struct job_bulk *bulk = job_new(JOB_BULK, sizeof(*bulk));
 	int ret = bulk_request_decode(bulk, payload, len);
 
@@ -763,7 +765,11 @@ int replica_bulk_frame(struct replica *r, uint64_t conn_id, const uint8_t *paylo
 		job_free(&bulk->job);
 		return ret;
 	}
+	*meta = bulk->meta;
 	bulk->conn_id = conn_id;
+	in.snapshot.meta = &bulk->meta;
+	in.snapshot.peer = peer_id;
+	(void)replica_step(r, &in);
 	replica_submit(r, WORKER_READ, &bulk->job);
 	return 0;
 }

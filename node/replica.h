@@ -60,7 +60,9 @@ void replica_client_open(struct replica *r, uint64_t client_id);
 void replica_client_close(struct replica *r, uint64_t client_id);
 /* -EPROTO: drop the connection. */
 int replica_client_frame(struct replica *r, uint64_t client_id, const uint8_t *payload, size_t len);
-int replica_bulk_frame(struct replica *r, uint64_t conn_id, const uint8_t *payload, size_t len);
+/* A piece of a snapshot for peer_id; *meta tells of which. -EPROTO: drop the connection. */
+int replica_bulk_frame(struct replica *r, uint64_t conn_id, uint64_t peer_id, const uint8_t *payload,
+		       size_t len, struct raft_snapshot_meta *meta);
 
 /* ---- administration -------------------------------------------------------------------------- */
 

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "node/fetch.h"
 
-#define WAL_CHECKPOINT_BYTES (16u * 1024 * 1024)
+#define WAL_CHECKPOINT_BYTES (64u * 1024 * 1024)
 
 void worker_init(struct worker *w, enum worker_kind kind, struct worker_shared *shared)
 {
@@ -175,15 +175,19 @@ void worker_after(struct worker *w, struct list *done)
 {
 	struct job_checkpoint *cp;
 	struct kv *kv;
-	bool due;
+	uint64_t wal_bytes;
 
 	if (w->kind != WORKER_APPLY)
 		return;
 	kv = kv_slot_get(&w->shared->slot);
-	due = kv_wal_bytes(kv) > WAL_CHECKPOINT_BYTES;
+	wal_bytes = kv_wal_bytes(kv);
 	kv_unref(kv);
-	if (!due)
+	/* By growth: while a snapshot pins the WAL, it cannot start anew and only grows. */
+	if (wal_bytes < w->wal_mark)
+		w->wal_mark = 0;
+	if (wal_bytes < w->wal_mark + WAL_CHECKPOINT_BYTES)
 		return;
+	w->wal_mark = wal_bytes;
 	cp = job_new(JOB_CHECKPOINT, sizeof(*cp));
 	run_checkpoint(w, cp);
 	list_add_tail(done, &cp->job.link);

@@ -26,6 +26,7 @@ struct worker {
 	enum worker_kind kind;
 	struct worker_shared *shared;
 	struct evaluator *evaluator; /* WORKER_EVALUATE */
+	uint64_t wal_mark;           /* WORKER_APPLY: size of the WAL at the last checkpoint */
 	struct kv_view *view;        /* WORKER_READ */
 	struct kv *view_kv;
 };

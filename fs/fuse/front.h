@@ -52,11 +52,13 @@ struct op {
 	atomic_uint refs;        /* the handler, the session's callback, the notifier */
 	_Atomic uint64_t ticket; /* of the session; 0: not submitted yet */
 	atomic_bool interrupted;
-	uint64_t ino; /* of an inode whose open count this op raised, or of a write */
+	uint64_t ino; /* whose open count this op raised, or that it changes */
 	uint64_t offset;
 	size_t size;    /* room in the caller's buffer */
 	uint32_t flags; /* open(2)'s */
 	bool keep_cache;
+	bool tells_attr;   /* the reply carries attributes to the kernel */
+	bool changes;      /* data or size of ino: kinode_change_begin() and end around it */
 	bool is_writepage; /* pages of a mapping: no caller, so nothing may be refused or cleared */
 	struct fs_attr attr;
 };

@@ -133,7 +133,7 @@ bool kinode_is_open(struct kinode_table *t, uint64_t ino)
 	return open;
 }
 
-bool kinode_observe(struct kinode_table *t, const struct fs_attr *attr)
+bool kinode_observe(struct kinode_table *t, const struct fs_attr *attr, bool told)
 {
 	bool stale = false;
 
@@ -145,7 +145,7 @@ bool kinode_observe(struct kinode_table *t, const struct fs_attr *attr)
 		goto out;
 	/* A change of ours under way may itself bring the size. */
 	stale = i->version != attr->data_version && (i->size == attr->size || i->changing > 0);
-	if (!stale) {
+	if (!stale && told) {
 		i->version = attr->data_version;
 		i->size = attr->size;
 	}

@@ -44,10 +44,10 @@ void kinode_close(struct kinode_table *t, uint64_t ino);
 bool kinode_is_open(struct kinode_table *t, uint64_t ino);
 
 /*
- * A reply that shows attr is about to be sent. True: the kernel may hold pages of an older version;
- * drop them and call kinode_dropped() before replying.
+ * A reply that shows attr is about to be sent; told: with attr in it. True: the kernel may hold pages of
+ * an older version; drop them and call kinode_dropped() before replying.
  */
-bool kinode_observe(struct kinode_table *t, const struct fs_attr *attr);
+bool kinode_observe(struct kinode_table *t, const struct fs_attr *attr, bool told);
 void kinode_dropped(struct kinode_table *t, const struct fs_attr *attr);
 /* Does the kernel's cache hold exactly this version, so that OPEN may keep it? */
 bool kinode_is_current(struct kinode_table *t, uint64_t ino, uint64_t version);

@@ -42,12 +42,22 @@ static void interrupted(fuse_req_t req, void *data)
 		fs_session_interrupt(op->fuse->session, ticket);
 }
 
+static void op_done(struct op *op, int status, const struct fs_reply *reply)
+{
+	struct fs_fuse *fuse = op->fuse;
+	uint64_t changed_ino = op->changes ? op->ino : 0;
+
+	op->done(op, status, reply);
+	if (changed_ino != 0)
+		kinode_change_end(&fuse->inodes, changed_ino);
+}
+
 static void answered(void *ctx, int status, const struct fs_reply *reply)
 {
 	struct op *op = ctx;
 
 	fuse_req_interrupt_func(op->req, NULL, NULL);
-	op->done(op, status, reply);
+	op_done(op, status, reply);
 	op_unref(op);
 }
 
@@ -61,6 +71,9 @@ void op_submit(struct op *op, struct fs_request *rq)
 	const struct fuse_ctx *caller = fuse_req_ctx(op->req);
 	uint32_t pid = (uint32_t)caller->pid;
 	uint64_t ticket = 0;
+
+	if (op->changes)
+		kinode_change_begin(&op->fuse->inodes, op->ino);
 	int ret = name_check(rq->name, rq->name_len);
 
 	rq->uid = op->is_writepage ? 0 : caller->uid;
@@ -79,7 +92,7 @@ void op_submit(struct op *op, struct fs_request *rq)
 		}
 	}
 	if (ret < 0) {
-		op->done(op, ret, NULL);
+		op_done(op, ret, NULL);
 	} else {
 		/* The request may be answered and gone by now; the op is still ours, a ticket may
 		 * be old. */
@@ -94,7 +107,7 @@ static bool pages_still_stale(struct notice *n)
 {
 	const struct op *op = CONTAINER_OF(n, struct op, notice);
 
-	return kinode_observe(&op->fuse->inodes, &op->attr);
+	return !kinode_is_current(&op->fuse->inodes, op->attr.ino, op->attr.data_version);
 }
 
 static void pages_dropped(struct notice *n)
@@ -108,7 +121,8 @@ static void pages_dropped(struct notice *n)
 
 void op_finish_coherent(struct op *op, void (*finish)(struct op *op))
 {
-	if (!S_ISREG(op->attr.mode) || !kinode_observe(&op->fuse->inodes, &op->attr)) {
+	if (!S_ISREG(op->attr.mode) ||
+	    !kinode_observe(&op->fuse->inodes, &op->attr, op->tells_attr)) {
 		finish(op);
 		return;
 	}
@@ -207,5 +221,6 @@ void op_done_entry(struct op *op, int status, const struct fs_reply *reply)
 		return;
 	}
 	op->attr = reply->attr;
+	op->tells_attr = true;
 	op_finish_coherent(op, op_reply_entry);
 }

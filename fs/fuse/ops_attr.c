@@ -13,6 +13,7 @@ static void done_getattr(struct op *op, int status, const struct fs_reply *reply
 		return;
 	}
 	op->attr = reply->attr;
+	op->tells_attr = true;
 	op_finish_coherent(op, op_reply_attr);
 }
 
@@ -86,10 +87,15 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
 	};
 
 	(void)fi;
-	if (rq.valid == 0)
+	if (rq.valid == 0) {
 		op_getattr(req, ino, NULL);
-	else
-		op_submit(op_new(req, done_setattr), &rq);
+		return;
+	}
+	struct op *op = op_new(req, done_setattr);
+
+	op->ino = ino;
+	op->changes = true;
+	op_submit(op, &rq);
 }
 
 static void done_statfs(struct op *op, int status, const struct fs_reply *reply)

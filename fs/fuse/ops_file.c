@@ -72,6 +72,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	op->ino = ino;
 	op->flags = (uint32_t)fi->flags;
+	op->changes = trunc;
 	/* From now on this mount answers "held" when a node asks whether the file may vanish. */
 	kinode_open(&op->fuse->inodes, ino);
 	op_submit(op, &(struct fs_request){ .op = trunc ? FS_OPEN_TRUNC : FS_OPEN,
@@ -118,6 +119,7 @@ static void done_create(struct op *op, int status, const struct fs_reply *reply)
 	}
 	op->attr = reply->attr;
 	op->keep_cache = kinode_is_current(&fuse->inodes, op->attr.ino, op->attr.data_version);
+	op->tells_attr = true;
 	op_finish_coherent(op, reply_create);
 }
 
@@ -190,7 +192,8 @@ static void done_write(struct op *op, int status, const struct fs_reply *reply)
 	bool elsewhere = (op->flags & O_APPEND) && reply->offset != op->offset;
 
 	if (reply->has_attr)
-		kinode_changed(&fuse->inodes, &reply->attr, reply->old_data_version);
+		kinode_wrote(&fuse->inodes, &reply->attr, reply->old_data_version,
+			     op->offset + reply->count);
 	fuse_reply_write(op->req, reply->count);
 	if (elsewhere)
 		append_was_elsewhere(fuse, ino);
@@ -212,6 +215,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 	op->ino = ino;
 	op->offset = rq.offset;
 	op->flags = rq.flags;
+	op->changes = true;
 	op->is_writepage = fi->writepage;
 	op_submit(op, &rq);
 }

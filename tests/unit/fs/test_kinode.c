@@ -4,28 +4,35 @@
 #include "fs/fuse/kinode.h"
 #include "tests/lib/unit.h"
 
-static struct fs_attr attr(uint64_t ino, uint64_t version)
+static struct fs_attr attr(uint64_t ino, uint64_t version, uint64_t size)
 {
-	return (struct fs_attr){ .ino = ino, .data_version = version };
+	return (struct fs_attr){ .ino = ino, .data_version = version, .size = size };
 }
 
 static bool observe(struct kinode_table *t, uint64_t version)
 {
-	struct fs_attr a = attr(7, version);
+	struct fs_attr a = attr(7, version, 100);
 
-	return kinode_observe(t, &a);
+	return kinode_observe(t, &a, true);
+}
+
+static bool observe_size(struct kinode_table *t, uint64_t version, uint64_t size)
+{
+	struct fs_attr a = attr(7, version, size);
+
+	return kinode_observe(t, &a, true);
 }
 
 static void dropped(struct kinode_table *t, uint64_t version)
 {
-	struct fs_attr a = attr(7, version);
+	struct fs_attr a = attr(7, version, 100);
 
 	kinode_dropped(t, &a);
 }
 
 static void changed(struct kinode_table *t, uint64_t old, uint64_t new)
 {
-	struct fs_attr a = attr(7, new);
+	struct fs_attr a = attr(7, new, 100);
 
 	kinode_changed(t, &a, old);
 }
@@ -33,7 +40,7 @@ static void changed(struct kinode_table *t, uint64_t old, uint64_t new)
 static int setup(void **state)
 {
 	struct kinode_table *t = malloc(sizeof(*t));
-	struct fs_attr a = attr(7, 10);
+	struct fs_attr a = attr(7, 10, 100);
 
 	kinode_table_init(t);
 	kinode_lookup(t, &a);
@@ -51,7 +58,7 @@ static int teardown(void **state)
 static void inode_lives_while_looked_up_or_open(void **state)
 {
 	struct kinode_table *t = *state;
-	struct fs_attr a = attr(7, 10);
+	struct fs_attr a = attr(7, 10, 100);
 
 	kinode_lookup(t, &a);
 	kinode_forget(t, 7, 1);
@@ -127,6 +134,38 @@ static void own_write_to_a_file_that_was_read_is_not_trusted(void **state)
 	assert_true(observe(*state, 12));
 }
 
+static void another_size_goes_out_at_once(void **state)
+{
+	assert_false(observe_size(*state, 11,
+				  200)); /* a notification would make the kernel discard it */
+	assert_true(kinode_is_current(*state, 7, 11));
+	assert_true(observe_size(*state, 12, 200));
+	dropped(*state, 12);
+	assert_false(observe_size(*state, 13, 100));
+}
+
+static void open_tells_the_kernel_no_size(void **state)
+{
+	struct fs_attr a = attr(7, 11, 200);
+
+	assert_false(kinode_observe(*state, &a, false));
+	assert_false(kinode_is_current(*state, 7, 11));
+	assert_false(observe_size(*state, 11, 200));
+	assert_true(kinode_is_current(*state, 7, 11));
+}
+
+static void own_change_under_way_may_bring_the_size(void **state)
+{
+	struct fs_attr a = attr(7, 12, 200);
+
+	kinode_change_begin(*state, 7);
+	assert_true(observe_size(*state, 12, 200));
+	kinode_wrote(*state, &a, 11, 200);
+	kinode_change_end(*state, 7);
+	assert_true(observe_size(*state, 12, 200));
+	assert_false(observe_size(*state, 13, 300));
+}
+
 static void distrust_lasts_until_pages_are_dropped(void **state)
 {
 	kinode_distrust(*state, 7);
@@ -139,9 +178,9 @@ static void distrust_lasts_until_pages_are_dropped(void **state)
 
 static void unknown_inodes_have_no_pages(void **state)
 {
-	struct fs_attr a = attr(99, 1);
+	struct fs_attr a = attr(99, 1, 1);
 
-	assert_false(kinode_observe(*state, &a));
+	assert_false(kinode_observe(*state, &a, true));
 	assert_int_equal(kinode_table_count(*state), 1);
 }
 
@@ -151,7 +190,7 @@ static void hundred_thousand_inodes_take_at_most_200_bytes_each(void **state)
 	size_t before = mallinfo2().uordblks;
 
 	for (uint64_t ino = 100; ino < 100100; ino++) {
-		struct fs_attr a = attr(ino, 1);
+		struct fs_attr a = attr(ino, 1, 1);
 
 		kinode_lookup(t, &a);
 	}
@@ -175,6 +214,9 @@ int main(void)
 		CLAIM(own_writes_move_the_version),
 		CLAIM(own_write_over_a_foreign_one_does_not_hide_it),
 		CLAIM(own_write_to_a_file_that_was_read_is_not_trusted),
+		CLAIM(another_size_goes_out_at_once),
+		CLAIM(open_tells_the_kernel_no_size),
+		CLAIM(own_change_under_way_may_bring_the_size),
 		CLAIM(distrust_lasts_until_pages_are_dropped),
 		CLAIM(unknown_inodes_have_no_pages),
 		CLAIM(hundred_thousand_inodes_take_at_most_200_bytes_each),

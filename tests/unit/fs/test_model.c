@@ -37,6 +37,17 @@ static const char *any_name(struct run *r)
 	return names[below(r, ARRAY_SIZE(names))];
 }
 
+/* Often one that dir has. */
+static const char *name_in(struct run *r, const struct mnode *dir)
+{
+	static char name[sizeof(dir->entries[0].name)]; /* the entry itself may move */
+
+	if (dir->entry_count == 0 || below(r, 3) == 0)
+		return any_name(r);
+	memcpy(name, dir->entries[below(r, dir->entry_count)].name, sizeof(name));
+	return name;
+}
+
 static struct mnode *any_node(struct run *r)
 {
 	return r->m.nodes[below(r, r->m.count)];
@@ -115,7 +126,7 @@ static void agree_reply(struct run *r, struct mnode *n)
 static void step_lookup(struct run *r)
 {
 	struct mnode *dir = any_dir(r), *n = NULL;
-	const char *name = any_name(r);
+	const char *name = name_in(r, dir);
 	int want = model_lookup(&r->m, dir, name, &n);
 
 	agree(r, "lookup", fsfix_lookup(r->f, dir->attr.ino, name), want);
@@ -173,7 +184,7 @@ static void step_create(struct run *r)
 static void step_remove(struct run *r)
 {
 	struct mnode *dir = any_dir(r);
-	const char *name = any_name(r);
+	const char *name = name_in(r, dir);
 	uint64_t parent = dir->attr.ino;
 
 	if (below(r, 2))
@@ -199,7 +210,10 @@ static void step_rename(struct run *r)
 	uint32_t flags = choice[below(r, ARRAY_SIZE(choice))];
 	struct mnode *a = any_dir(r), *b = below(r, 3) ? any_dir(r) : a;
 	uint64_t from = a->attr.ino, to = b->attr.ino;
-	const char *name = any_name(r), *name2 = any_name(r);
+	char name[8], name2[8];
+
+	snprintf(name, sizeof(name), "%s", name_in(r, a));
+	snprintf(name2, sizeof(name2), "%s", name_in(r, b));
 	int want = model_rename(&r->m, a, name, b, name2, flags);
 
 	agree(r, "rename", fsfix_rename(r->f, from, name, to, name2, flags), want);
