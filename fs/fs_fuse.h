@@ -34,7 +34,9 @@ void fs_fuse_attach(struct fs_fuse *fuse, struct fs_session *session);
 /* Serves until unmounted or fs_fuse_stop(); started is called once INIT was answered (any thread). */
 int fs_fuse_run(struct fs_fuse *fuse, void (*started)(void *ctx), void *ctx);
 void fs_fuse_stop(struct fs_fuse *fuse); /* async-signal-safe */
-void fs_fuse_free(struct fs_fuse *fuse); /* unmounts if still mounted; accepts NULL */
+/* After run returned and fs_session_free(), which answers what is open; or when run was never called.
+ * Unmounts if still mounted; accepts NULL. */
+void fs_fuse_free(struct fs_fuse *fuse);
 
 /* For fs_session_options: which of these inodes has this mount open (counted from the OPEN request)? */
 size_t fs_fuse_held(void *fuse, uint64_t *inos, size_t count);

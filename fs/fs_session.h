@@ -42,7 +42,8 @@ struct fs_session;
  * exactly once per submitted request, from the channel's or the timer's thread, holding no lock. */
 typedef void (*fs_reply_fn)(void *ctx, int status, const struct fs_reply *reply);
 
-/* Starts the timer thread. The channel may be not yet connected. */
+/* Starts the sender and the timer thread. The channel may be not yet connected. Ends the process when it
+ * cannot start them. */
 struct fs_session *fs_session_new(const struct fs_session_options *options,
 				  const struct fs_channel_ops *ops, void *channel);
 /* Answers all that is open with -ECONNABORTED, says BYE, stops the thread. The channel must deliver
@@ -57,7 +58,8 @@ int fs_session_submit(struct fs_session *s, const struct fs_request *rq, uint32_
 int fs_session_call(struct fs_session *s, const struct fs_request *rq, struct fs_reply *reply,
 		    struct buf *hold);
 /* The caller got a signal. Never sent: answered -EINTR now. Sent: answered -EINTR only when killed()
- * says so, else goes on waiting (asked again by the timer). Unknown tickets are ignored. Any thread. */
+ * says so, else goes on waiting (asked again by the timer, which is also who answers: the caller may hold
+ * locks that the callback takes). Unknown tickets are ignored. Any thread. */
 void fs_session_interrupt(struct fs_session *s, uint64_t ticket);
 
 /* From the channel; one thread at a time. */

@@ -73,8 +73,8 @@ int fs_msg_decode(struct fs_msg *m, const void *data, size_t len)
 	r.status = (int32_t)cursor_le32(&c);
 	r.body_len = cursor_left(&c);
 	r.body = cursor_bytes(&c, r.body_len);
-	if (version != MSG_VERSION || !cursor_at_end(&c) || (r.flags & ~MSG_FLAGS) || has_leader > 1 ||
-	    !body_fits(&r))
+	if (version != MSG_VERSION || !cursor_at_end(&c) || (r.flags & ~MSG_FLAGS) ||
+	    has_leader > 1 || !body_fits(&r))
 		return -EPROTO;
 	r.has_leader = has_leader == 1;
 	*m = r;

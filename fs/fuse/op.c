@@ -92,6 +92,7 @@ void op_submit(struct op *op, struct fs_request *rq)
 		}
 	}
 	if (ret < 0) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): our own reference is still there */
 		op_done(op, ret, NULL);
 	} else {
 		/* The request may be answered and gone by now; the op is still ours, a ticket may

@@ -111,8 +111,8 @@ static void done_create(struct op *op, int status, const struct fs_reply *reply)
 		status = -EIO;
 	if (status == 0)
 		kinode_open(&fuse->inodes, reply->attr.ino);
-	atomic_fetch_sub(&fuse->creates,
-			 1); /* after the open count: a query sees one or the other */
+	/* After the open count: a query sees one or the other. */
+	atomic_fetch_sub(&fuse->creates, 1);
 	if (status < 0) {
 		op_reply_error(op, status);
 		return;

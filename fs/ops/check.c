@@ -10,17 +10,19 @@
 #include "fs/ops/key.h"
 #include "fs/ops/rec.h"
 
-#define GAP_MAX 1000000u /* free numbers below the last used one that are searched for stray blocks */
+/* So many unused numbers below the last used one are searched for stray blocks. */
+#define GAP_MAX 1000000u
 
 struct node {
 	struct hnode hnode;
 	uint64_t ino;
-	struct inode_rec rec;   /* target unset */
-	uint64_t names;         /* dentries that lead here */
-	uint64_t named_in;      /* parent of one of them */
-	uint64_t entries, orders, subdirs; /* of a directory: dentries, order records, of them directories */
+	struct inode_rec rec; /* target unset */
+	uint64_t names;       /* dentries that lead here */
+	uint64_t named_in;    /* parent of one of them */
+	/* Of a directory: dentries, order records, dentries that are directories. */
+	uint64_t entries, orders, subdirs;
 	uint64_t xattrs, xattr_bytes;
-	bool orphan, truncate;  /* has such a record */
+	bool orphan, truncate; /* has such a record */
 	bool reaches_root;
 };
 
@@ -28,15 +30,16 @@ struct check {
 	struct kv_txn *txn;
 	struct buf *out;
 	struct htable nodes;
-	struct node **by_ino;  /* the same, ascending */
+	struct node **by_ino; /* the same, ascending */
 	size_t by_ino_cap;
-	struct buf row;        /* scratch of gets inside scans */
+	struct buf row; /* scratch of gets inside scans */
 	uint64_t inode_count, bytes, last_ino;
-	uint64_t gap_left;     /* numbers without a record that are still looked at */
+	uint64_t gap_left; /* numbers without a record that are still looked at */
 	unsigned problems;
 };
 
-#define PROBLEM(c, ...) ((c)->problems++, buf_printf((c)->out, __VA_ARGS__), buf_put_u8((c)->out, '\n'))
+#define PROBLEM(c, ...)                                                                            \
+	((c)->problems++, buf_printf((c)->out, __VA_ARGS__), buf_put_u8((c)->out, '\n'))
 #define ULL(v) ((unsigned long long)(v))
 
 static struct node *find(const struct check *c, uint64_t ino)
@@ -88,8 +91,9 @@ static int check_order_of(struct check *c, const struct key_parts *k, const stru
 	ret = kv_txn_get(c->txn, ok.data, ok.len, &c->row);
 	if (ret < 0 && ret != -ENOENT)
 		return ret;
-	if (ret == -ENOENT || order_rec_decode(&o, c->row.data, c->row.len) < 0 || o.ino != d->ino ||
-	    o.mode != d->mode || o.name_len != k->rest_len || memcmp(o.name, k->rest, o.name_len) != 0)
+	if (ret == -ENOENT || order_rec_decode(&o, c->row.data, c->row.len) < 0 ||
+	    o.ino != d->ino || o.mode != d->mode || o.name_len != k->rest_len ||
+	    memcmp(o.name, k->rest, o.name_len) != 0)
 		PROBLEM(c, "directory %llu, name '%.*s': no order record that fits", ULL(k->ino),
 			(int)k->rest_len, (const char *)k->rest);
 	return 0;
@@ -110,7 +114,9 @@ static int see_dentry(struct check *c, const struct key_parts *k, const uint8_t 
 		PROBLEM(c, "name '%.*s' in %llu, which is no directory", (int)k->rest_len,
 			(const char *)k->rest, ULL(k->ino));
 	if (!n || (n->rec.mode & S_IFMT) != d.mode) {
-		PROBLEM(c, "directory %llu, name '%.*s': leads to %llu, which is missing or of another type",
+		PROBLEM(c,
+			"directory %llu, name '%.*s': leads to %llu, which is missing or of "
+			"another type",
 			ULL(k->ino), (int)k->rest_len, (const char *)k->rest, ULL(d.ino));
 		return 0;
 	}
@@ -134,7 +140,8 @@ static int see_order(struct check *c, const struct key_parts *k, const uint8_t *
 	if (dir)
 		dir->orders++;
 	else
-		PROBLEM(c, "cookie %llu in %llu, which is no directory", ULL(k->cookie), ULL(k->ino));
+		PROBLEM(c, "cookie %llu in %llu, which is no directory", ULL(k->cookie),
+			ULL(k->ino));
 	return 0;
 }
 
@@ -144,8 +151,9 @@ static int see_xattr(struct check *c, const struct key_parts *k, const uint8_t *
 
 	(void)value;
 	if (!n || len > FS_XATTR_SIZE_MAX) {
-		PROBLEM(c, "attribute '%.*s' of inode %llu: %s", (int)k->rest_len, (const char *)k->rest,
-			ULL(k->ino), n ? "its value is too long" : "there is no such inode");
+		PROBLEM(c, "attribute '%.*s' of inode %llu: %s", (int)k->rest_len,
+			(const char *)k->rest, ULL(k->ino),
+			n ? "its value is too long" : "there is no such inode");
 		return 0;
 	}
 	n->xattrs++;
@@ -159,7 +167,8 @@ static int see_orphan(struct check *c, const struct key_parts *k, const uint8_t 
 	struct orphan_rec rec;
 	bool truncate = k->class == KEY_TRUNCATE;
 
-	if (truncate ? truncate_rec_decode(value, len) < 0 : orphan_rec_decode(&rec, value, len) < 0)
+	if (truncate ? truncate_rec_decode(value, len) < 0
+		     : orphan_rec_decode(&rec, value, len) < 0)
 		PROBLEM(c, "orphan %llu: its record does not decode", ULL(k->ino));
 	if (!n)
 		PROBLEM(c, "orphan %llu: there is no such inode", ULL(k->ino));
@@ -206,8 +215,8 @@ static void check_dir(struct check *c, const struct node *n)
 	uint64_t nlink = n->orphan ? 0 : 2 + n->subdirs;
 
 	if (n->rec.nlink != nlink)
-		PROBLEM(c, "directory %llu: nlink %u, but it should be %llu", ULL(n->ino), n->rec.nlink,
-			ULL(nlink));
+		PROBLEM(c, "directory %llu: nlink %u, but it should be %llu", ULL(n->ino),
+			n->rec.nlink, ULL(nlink));
 	if (n->rec.size != n->entries || n->entries != n->orders)
 		PROBLEM(c, "directory %llu: size %llu, %llu names, %llu cookies", ULL(n->ino),
 			ULL(n->rec.size), ULL(n->entries), ULL(n->orders));
@@ -230,13 +239,15 @@ static int check_blocks(struct check *c, const struct node *n)
 		if (ret < 0)
 			break;
 		rows++;
-		if (block >= live && block < n->rec.trunc_from && !(n->rec.flags & INODE_RECLAIMING))
+		if (block >= live && block < n->rec.trunc_from &&
+		    !(n->rec.flags & INODE_RECLAIMING))
 			stray = true;
 	}
 	if (ret < 0 && ret != -ENOENT)
 		return ret;
 	if (rows != n->rec.block_count)
-		PROBLEM(c, "inode %llu: block count %u, but %u rows", ULL(n->ino), n->rec.block_count, rows);
+		PROBLEM(c, "inode %llu: block count %u, but %u rows", ULL(n->ino),
+			n->rec.block_count, rows);
 	if (stray)
 		PROBLEM(c, "inode %llu: blocks behind its size", ULL(n->ino));
 	return 0;
@@ -273,13 +284,13 @@ static int check_inode(struct check *c, struct node *n)
 			ULL(n->names));
 	}
 	if (n->orphan != (n->rec.nlink == 0))
-		PROBLEM(c, "inode %llu: nlink %u, but %s in the orphan list", ULL(n->ino), n->rec.nlink,
-			n->orphan ? "it is" : "it is not");
+		PROBLEM(c, "inode %llu: nlink %u, but %s in the orphan list", ULL(n->ino),
+			n->rec.nlink, n->orphan ? "it is" : "it is not");
 	if (n->truncate != (n->rec.trunc_from != INODE_NO_TRUNCATE))
 		PROBLEM(c, "inode %llu: pending truncate and its record do not agree", ULL(n->ino));
 	if (n->rec.xattr_count != n->xattrs || n->rec.xattr_bytes != n->xattr_bytes)
-		PROBLEM(c, "inode %llu: %u attributes, but %llu are there", ULL(n->ino), n->rec.xattr_count,
-			ULL(n->xattrs));
+		PROBLEM(c, "inode %llu: %u attributes, but %llu are there", ULL(n->ino),
+			n->rec.xattr_count, ULL(n->xattrs));
 	return check_blocks(c, n);
 }
 
@@ -298,7 +309,8 @@ static int check_counters(struct check *c)
 		PROBLEM(c, "the counters do not decode");
 	if (rec.inode_count != c->inode_count || rec.bytes_used != c->bytes)
 		PROBLEM(c, "counters: %llu inodes and %llu bytes, but there are %llu and %llu",
-			ULL(rec.inode_count), ULL(rec.bytes_used), ULL(c->inode_count), ULL(c->bytes));
+			ULL(rec.inode_count), ULL(rec.bytes_used), ULL(c->inode_count),
+			ULL(c->bytes));
 	if (rec.next_ino <= c->last_ino && c->inode_count > 0)
 		PROBLEM(c, "counters: the next inode is %llu, but %llu exists", ULL(rec.next_ino),
 			ULL(c->last_ino));
@@ -347,8 +359,8 @@ static int scan_all(struct check *c)
 	static const uint8_t inode_class = KEY_INODE;
 	int ret = kv_txn_scan(c->txn, &inode_class, 1, NULL, 0, see, c);
 
-	for (unsigned class = 0; class <= UINT8_MAX && ret == 0; class++) {
-		uint8_t prefix = (uint8_t)class;
+	for (unsigned class = 0; class <= UINT8_MAX && ret == 0; class ++) {
+		uint8_t prefix = (uint8_t) class;
 
 		if (prefix != KEY_INODE && prefix != KV_CLASS_SESSION)
 			ret = kv_txn_scan(c->txn, &prefix, 1, NULL, 0, see, c);

@@ -50,7 +50,8 @@ uint64_t dentry_new_cookie(const struct eval *ev)
 	return ev->stamp->index + DIR_COOKIE_PARENT;
 }
 
-static void put_order(struct eval *ev, const struct inode *dir, struct name name, const struct dentry_rec *d)
+static void put_order(struct eval *ev, const struct inode *dir, struct name name,
+		      const struct dentry_rec *d)
 {
 	struct order_rec rec = {
 		.ino = d->ino,
@@ -65,7 +66,8 @@ static void put_order(struct eval *ev, const struct inode *dir, struct name name
 	eval_put(ev, &k);
 }
 
-void dentry_replace(struct eval *ev, const struct inode *dir, struct name name, const struct dentry_rec *d)
+void dentry_replace(struct eval *ev, const struct inode *dir, struct name name,
+		    const struct dentry_rec *d)
 {
 	struct key k;
 
@@ -258,9 +260,11 @@ static bool listing_add(struct listing *l, const struct fs_dirent *d)
 
 static void listing_dots(struct listing *l, const struct inode *dir, uint64_t after)
 {
-	struct fs_dirent self = {
-		.ino = dir->ino, .cookie = DIR_COOKIE_SELF, .mode = S_IFDIR, .name = ".", .name_len = 1
-	};
+	struct fs_dirent self = { .ino = dir->ino,
+				  .cookie = DIR_COOKIE_SELF,
+				  .mode = S_IFDIR,
+				  .name = ".",
+				  .name_len = 1 };
 	struct fs_dirent parent = { .ino = dir->rec.parent,
 				    .cookie = DIR_COOKIE_PARENT,
 				    .mode = S_IFDIR,
@@ -273,7 +277,8 @@ static void listing_dots(struct listing *l, const struct inode *dir, uint64_t af
 		listing_add(l, &parent);
 }
 
-static int listing_order(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *value, size_t len)
+static int listing_order(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *value,
+			 size_t len)
 {
 	struct listing *l = ctx;
 	struct key_parts parts;

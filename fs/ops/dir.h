@@ -29,9 +29,11 @@ int dentry_load(struct eval *ev, uint64_t parent, struct name name, struct dentr
 uint64_t dentry_new_cookie(const struct eval *ev);
 /* Adds, and counts it in dir->rec; dir must be stored after. */
 void dentry_add(struct eval *ev, struct inode *dir, struct name name, const struct dentry_rec *d);
-void dentry_remove(struct eval *ev, struct inode *dir, struct name name, const struct dentry_rec *d);
+void dentry_remove(struct eval *ev, struct inode *dir, struct name name,
+		   const struct dentry_rec *d);
 /* The name now leads to another inode; its cookie stays. */
-void dentry_replace(struct eval *ev, const struct inode *dir, struct name name, const struct dentry_rec *d);
+void dentry_replace(struct eval *ev, const struct inode *dir, struct name name,
+		    const struct dentry_rec *d);
 
 /* May the caller remove or rename n's name in a sticky directory? 0 or -EPERM. */
 int dir_sticky_check(const struct eval *ev, const struct inode *dir, const struct inode *n);

@@ -25,15 +25,15 @@ struct eval {
 	struct kv_txn *txn;
 	const struct fs_request *rq;
 	const struct fs_stamp *stamp;
-	struct fs_reply reply;  /* what the operation answers; its data is what `data` holds at the end */
+	struct fs_reply reply; /* what the operation answers; its data is in `data` */
 	struct buf data;
-	struct buf encoded;     /* not empty: the operation has encoded its reply itself */
+	struct buf encoded; /* not empty: the operation has encoded its reply itself */
 	uint64_t blocked_ino;
-	struct buf row;         /* scratch: the last row read */
-	struct buf out;         /* scratch: the record being put */
+	struct buf row;               /* scratch: the last row read */
+	struct buf out;               /* scratch: the record being put */
 	struct counters_rec counters; /* once loaded */
 	bool counters_loaded, counters_changed;
-	void *owned[EVAL_OWNED_MAX];  /* freed at the end */
+	void *owned[EVAL_OWNED_MAX]; /* freed at the end */
 	size_t owned_count;
 };
 

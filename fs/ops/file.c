@@ -34,8 +34,8 @@ static bool grows_into_stale(struct eval *ev, const struct inode *n, uint64_t si
 	return true;
 }
 
-int file_count_rows(struct eval *ev, const struct inode *n, uint32_t first, uint32_t end, uint32_t limit,
-		    uint32_t *count, uint32_t *after)
+int file_count_rows(struct eval *ev, const struct inode *n, uint32_t first, uint32_t end,
+		    uint32_t limit, uint32_t *count, uint32_t *after)
 {
 	uint32_t at = first;
 
@@ -164,7 +164,8 @@ static int create_new(struct eval *ev, struct inode *dir, struct name name)
 static bool may_open(const struct fs_request *rq, const struct inode_rec *rec)
 {
 	uint32_t acc = rq->flags & O_ACCMODE;
-	uint32_t want = (acc != O_WRONLY ? 4 : 0) | (acc != O_RDONLY || (rq->flags & O_TRUNC) ? 2 : 0);
+	uint32_t want =
+		(acc != O_WRONLY ? 4 : 0) | (acc != O_RDONLY || (rq->flags & O_TRUNC) ? 2 : 0);
 	uint32_t group = rec->mode >> 3, other = rec->mode;
 
 	if (rq->uid == 0)
@@ -267,8 +268,8 @@ static int write_range(struct eval *ev, struct inode *n, uint64_t off)
 
 	if (grows_into_stale(ev, n, end))
 		return EVAL_BLOCKED;
-	ret = count_missing(ev, n, (uint32_t)(off / KV_BLOCK_SIZE), (uint32_t)((end - 1) / KV_BLOCK_SIZE),
-			    &missing);
+	ret = count_missing(ev, n, (uint32_t)(off / KV_BLOCK_SIZE),
+			    (uint32_t)((end - 1) / KV_BLOCK_SIZE), &missing);
 	if (ret < 0)
 		return ret;
 	kv_txn_write(ev->txn, n->ino, off, rq->data, rq->data_len);

@@ -11,8 +11,8 @@
 #include "fs/ops/inode.h"
 
 /* Rows of n in [first, end), counted up to limit; *after is the block behind the last one counted. */
-int file_count_rows(struct eval *ev, const struct inode *n, uint32_t first, uint32_t end, uint32_t limit,
-		    uint32_t *count, uint32_t *after);
+int file_count_rows(struct eval *ev, const struct inode *n, uint32_t first, uint32_t end,
+		    uint32_t limit, uint32_t *count, uint32_t *after);
 
 /*
  * Sets the size; n is not stored. What lies behind a smaller size is dropped at once, or left to

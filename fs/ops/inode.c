@@ -296,7 +296,8 @@ int eval_setattr(struct eval *ev)
 	struct inode n;
 	int ret;
 
-	ret = rq->valid & FS_SET_SIZE ? inode_load_file(ev, rq->ino, &n) : inode_load(ev, rq->ino, &n);
+	ret = rq->valid & FS_SET_SIZE ? inode_load_file(ev, rq->ino, &n)
+				      : inode_load(ev, rq->ino, &n);
 	if (ret < 0)
 		return ret;
 	ev->reply.old_data_version = n.rec.data_version;

@@ -39,8 +39,8 @@ void key_user(struct key *k, const void *user, size_t user_len)
 
 static bool class_has_ino(uint8_t class)
 {
-	return class == KEY_INODE || class == KEY_DENTRY || class == KEY_ORDER || class == KEY_XATTR ||
-	       class == KEY_ORPHAN || class == KEY_TRUNCATE;
+	return class == KEY_INODE || class == KEY_DENTRY || class == KEY_ORDER ||
+	       class == KEY_XATTR || class == KEY_ORPHAN || class == KEY_TRUNCATE;
 }
 
 /* How many bytes may follow what key_parse() has taken so far. */

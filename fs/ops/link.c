@@ -29,9 +29,9 @@ int eval_link(struct eval *ev)
 		return -ENOENT;
 	if (n.rec.nlink >= FS_LINK_MAX)
 		return -EMLINK;
-	d = (struct dentry_rec){
-		.ino = n.ino, .cookie = dentry_new_cookie(ev), .mode = n.rec.mode & S_IFMT
-	};
+	d = (struct dentry_rec){ .ino = n.ino,
+				 .cookie = dentry_new_cookie(ev),
+				 .mode = n.rec.mode & S_IFMT };
 	dentry_add(ev, &dir, name, &d);
 	inode_touch_data(ev, &dir);
 	n.rec.nlink++;
@@ -195,7 +195,8 @@ static int rename_load(struct eval *ev, struct rename *r)
 				       .name = { rq->name2, rq->name2_len } };
 	ret = name_check_normal(r->src.name, -EBUSY);
 	if (ret == 0)
-		ret = name_check_normal(r->dst.name, rq->flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY);
+		ret = name_check_normal(r->dst.name,
+					rq->flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY);
 	if (ret == 0)
 		ret = inode_load_dir(ev, rq->ino, r->src.dir);
 	if (ret == 0 && r->dst.dir != r->src.dir)
@@ -295,7 +296,9 @@ static void move_subdir(struct inode *n, struct inode *from, struct inode *to)
 /* A side's name with the other side's inode; the cookie belongs to the name. */
 static void lead_to(struct eval *ev, const struct rename_side *s, const struct inode *n)
 {
-	struct dentry_rec d = { .ino = n->ino, .cookie = s->d.cookie, .mode = n->rec.mode & S_IFMT };
+	struct dentry_rec d = { .ino = n->ino,
+				.cookie = s->d.cookie,
+				.mode = n->rec.mode & S_IFMT };
 
 	dentry_replace(ev, s->dir, s->name, &d);
 }

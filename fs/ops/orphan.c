@@ -82,8 +82,8 @@ static int list_row(void *ctx, const uint8_t *key, size_t key_len, const uint8_t
 
 	if (key_parse(&parts, key, key_len) < 0)
 		return -EUCLEAN;
-	if (parts.class == KEY_ORPHAN ? orphan_rec_decode(&rec, value, len) < 0 :
-					truncate_rec_decode(value, len) < 0)
+	if (parts.class == KEY_ORPHAN ? orphan_rec_decode(&rec, value, len) < 0
+				      : truncate_rec_decode(value, len) < 0)
 		return -EUCLEAN;
 	item = list_push(l, parts.ino, parts.class == KEY_TRUNCATE);
 	buf_put(&item->holders, rec.holders, (size_t)rec.holder_count * 8);
@@ -169,7 +169,8 @@ static int load_orphan(struct eval *ev, uint64_t ino, struct orphan_rec *rec)
 int eval_orphan_hold(struct eval *ev)
 {
 	const struct fs_request *rq = ev->rq;
-	struct orphan_rec new = { .holder_count = (uint32_t)(rq->data_len / 8), .holders = rq->data };
+	struct orphan_rec new = { .holder_count = (uint32_t)(rq->data_len / 8),
+				  .holders = rq->data };
 	struct orphan_rec old;
 	int ret;
 
@@ -191,7 +192,8 @@ int eval_orphan_hold(struct eval *ev)
 static int drop_rows(struct eval *ev, struct inode *n, uint32_t first, uint32_t *after, bool *more)
 {
 	uint32_t count, next;
-	int ret = file_count_rows(ev, n, first, KV_BLOCKS_PER_INO, FS_RECLAIM_BLOCKS, &count, after);
+	int ret =
+		file_count_rows(ev, n, first, KV_BLOCKS_PER_INO, FS_RECLAIM_BLOCKS, &count, after);
 
 	if (ret < 0)
 		return ret;

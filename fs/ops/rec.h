@@ -14,7 +14,7 @@
 #define INODE_NO_TRUNCATE UINT32_MAX
 
 enum inode_flags {
-	INODE_RECLAIMING = 1, /* an orphan that has lost blocks already: nobody may use it any more */
+	INODE_RECLAIMING = 1, /* an orphan that has lost blocks: nobody may use it any more */
 };
 
 struct inode_rec {
@@ -27,7 +27,7 @@ struct inode_rec {
 	uint32_t block_count; /* rows stored, stale ones behind trunc_from included */
 	uint32_t trunc_from;  /* rows from this block on read as zeros and wait for FS_RECLAIM */
 	uint32_t xattr_count;
-	uint32_t xattr_bytes; /* of what LISTXATTR answers */
+	uint32_t xattr_bytes;  /* of what LISTXATTR answers */
 	const uint8_t *target; /* of a symlink */
 	size_t target_len;
 };

@@ -81,7 +81,8 @@ struct names {
 	uint32_t count, limit;
 };
 
-static int collect_name(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *value, size_t len)
+static int collect_name(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *value,
+			size_t len)
 {
 	struct names *names = ctx;
 	struct key_parts parts;

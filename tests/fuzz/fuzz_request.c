@@ -56,8 +56,12 @@ static void state_init(struct state *s)
 	evaluate(s, &(struct fs_request){ .op = FS_MAKE_ROOT });
 	evaluate(s, &(struct fs_request){ .op = FS_MKDIR, .ino = 1, .name = "d", .name_len = 1 });
 	evaluate(s, &(struct fs_request){ .op = FS_CREATE, .ino = 2, .name = "f", .name_len = 1 });
-	evaluate(s, &(struct fs_request){
-			    .op = FS_SYMLINK, .ino = 1, .name = "l", .name_len = 1, .data = "d/f", .data_len = 3 });
+	evaluate(s, &(struct fs_request){ .op = FS_SYMLINK,
+					  .ino = 1,
+					  .name = "l",
+					  .name_len = 1,
+					  .data = "d/f",
+					  .data_len = 3 });
 	evaluate(s, &(struct fs_request){ .op = FS_CREATE, .ino = 1, .name = "u", .name_len = 1 });
 	evaluate(s, &(struct fs_request){ .op = FS_UNLINK, .ino = 1, .name = "u", .name_len = 1 });
 }

@@ -14,7 +14,8 @@ static struct kv_meta first_meta(void)
 	struct kv_meta meta = { .group = GROUP, .applied_index = 1, .applied_term = TERM };
 
 	meta.conf = (struct raft_conf){ .index = 1, .count = 1 };
-	meta.conf.members[0] = (struct raft_member){ .id = 7, .role = RAFT_VOTER, .address = "a:1" };
+	meta.conf.members[0] =
+		(struct raft_member){ .id = 7, .role = RAFT_VOTER, .address = "a:1" };
 	return meta;
 }
 
@@ -255,8 +256,8 @@ int fsfix_symlink(struct fsfix *f, uint64_t parent, const char *name, const char
 	return fsfix_eval(f, rq);
 }
 
-int fsfix_rename(struct fsfix *f, uint64_t parent, const char *name, uint64_t parent2, const char *name2,
-		 uint32_t flags)
+int fsfix_rename(struct fsfix *f, uint64_t parent, const char *name, uint64_t parent2,
+		 const char *name2, uint32_t flags)
 {
 	struct fs_request rq = named(FS_RENAME, parent, name);
 
@@ -269,28 +270,34 @@ int fsfix_rename(struct fsfix *f, uint64_t parent, const char *name, uint64_t pa
 
 int fsfix_write(struct fsfix *f, uint64_t ino, uint64_t off, const void *data, size_t len)
 {
-	return fsfix_eval(f, (struct fs_request){
-				     .op = FS_WRITE, .ino = ino, .offset = off, .data = data, .data_len = len });
+	return fsfix_eval(
+		f,
+		(struct fs_request){
+			.op = FS_WRITE, .ino = ino, .offset = off, .data = data, .data_len = len });
 }
 
 int fsfix_read(struct fsfix *f, uint64_t ino, uint64_t off, size_t len)
 {
-	return fsfix_eval(f, (struct fs_request){ .op = FS_READ, .ino = ino, .offset = off, .size = len });
+	return fsfix_eval(
+		f, (struct fs_request){ .op = FS_READ, .ino = ino, .offset = off, .size = len });
 }
 
 int fsfix_truncate(struct fsfix *f, uint64_t ino, uint64_t size)
 {
-	return fsfix_eval(f, (struct fs_request){
-				     .op = FS_SETATTR, .ino = ino, .valid = FS_SET_SIZE, .size = size });
+	return fsfix_eval(
+		f, (struct fs_request){
+			   .op = FS_SETATTR, .ino = ino, .valid = FS_SET_SIZE, .size = size });
 }
 
 int fsfix_chmod(struct fsfix *f, uint64_t ino, uint32_t mode)
 {
-	return fsfix_eval(f, (struct fs_request){
-				     .op = FS_SETATTR, .ino = ino, .valid = FS_SET_MODE, .mode = mode });
+	return fsfix_eval(
+		f, (struct fs_request){
+			   .op = FS_SETATTR, .ino = ino, .valid = FS_SET_MODE, .mode = mode });
 }
 
-int fsfix_setxattr(struct fsfix *f, uint64_t ino, const char *name, const char *value, uint32_t flags)
+int fsfix_setxattr(struct fsfix *f, uint64_t ino, const char *name, const char *value,
+		   uint32_t flags)
 {
 	struct fs_request rq = named(FS_SETXATTR, ino, name);
 
@@ -351,11 +358,12 @@ unsigned fsfix_reclaim_all(struct fsfix *f)
 		len = f->reply.data_len;
 		if (!fs_orphan_next(&data, &len, &o))
 			return steps;
-		assert_int_equal(fsfix_eval(f, (struct fs_request){
-						       .op = FS_RECLAIM,
-						       .ino = o.ino,
-						       .flags = o.linked ? FS_RECLAIM_TRUNCATE : 0 }),
-				 0);
+		assert_int_equal(
+			fsfix_eval(f, (struct fs_request){ .op = FS_RECLAIM,
+							   .ino = o.ino,
+							   .flags = o.linked ? FS_RECLAIM_TRUNCATE
+									     : 0 }),
+			0);
 		assert_true(f->mutated);
 		steps++;
 	}

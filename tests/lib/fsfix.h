@@ -17,10 +17,15 @@
 
 #include "fs/fs.h"
 
-#define FSFIX_BOTH(f)                                                      \
-	{ #f " (memory)", f, fsfix_setup_memory, fsfix_teardown, NULL },   \
-	{ #f " (sqlite)", f, fsfix_setup_sqlite, fsfix_teardown, NULL }
-#define FSFIX_MEMORY(f) { #f, f, fsfix_setup_memory, fsfix_teardown, NULL }
+#define FSFIX_BOTH(f)                                                                              \
+	{ #f " (memory)", f, fsfix_setup_memory, fsfix_teardown, NULL },                           \
+	{                                                                                          \
+#f " (sqlite)", f, fsfix_setup_sqlite, fsfix_teardown, NULL                        \
+	}
+#define FSFIX_MEMORY(f)                                                                            \
+	{                                                                                          \
+#f, f, fsfix_setup_memory, fsfix_teardown, NULL                                    \
+	}
 
 #define FSFIX_BLOCKED 1
 #define FSFIX_WALL_START 1000000000000000000ll
@@ -32,18 +37,18 @@ struct fsfix {
 	struct kv *kv;
 	struct kv_view *view;
 	struct overlay *overlay;
-	uint64_t applied, tail; /* indexes; entries between are in the overlay only */
+	uint64_t applied, tail;     /* indexes; entries between are in the overlay only */
 	struct raft_entry *entries; /* those */
 	size_t entry_count, entry_cap;
-	size_t stack;           /* how many may wait there */
-	int64_t wall_ns;        /* the next stamp; moves by 1000 with each evaluation */
-	uint32_t uid, gid;      /* of the caller */
+	size_t stack;      /* how many may wait there */
+	int64_t wall_ns;   /* the next stamp; moves by 1000 with each evaluation */
+	uint32_t uid, gid; /* of the caller */
 
 	/* Of the last evaluation. */
 	struct buf encoded;
-	struct fs_reply reply;  /* borrows from encoded */
+	struct fs_reply reply; /* borrows from encoded */
 	uint64_t blocked_ino;
-	bool mutated, orphans;  /* it made an entry; one that fs_mutation_is_orphan() tells */
+	bool mutated, orphans; /* it made an entry; one that fs_mutation_is_orphan() tells */
 	size_t entry_bytes;
 };
 
@@ -53,8 +58,8 @@ int fsfix_teardown(void **state); /* applies, checks tree and digest */
 
 /* 0, a negative errno (what the client would get), or FSFIX_BLOCKED. uid and gid are the fixture's. */
 int fsfix_eval(struct fsfix *f, struct fs_request rq);
-void fsfix_apply(struct fsfix *f);  /* everything that waits in the overlay */
-void fsfix_check(struct fsfix *f);  /* fails the test when the tree is not sound */
+void fsfix_apply(struct fsfix *f); /* everything that waits in the overlay */
+void fsfix_check(struct fsfix *f); /* fails the test when the tree is not sound */
 
 /* ---- shorthands; all return what fsfix_eval() does unless they say otherwise ---- */
 
@@ -66,13 +71,14 @@ int fsfix_rmdir(struct fsfix *f, uint64_t parent, const char *name);
 int fsfix_unlink(struct fsfix *f, uint64_t parent, const char *name);
 int fsfix_link(struct fsfix *f, uint64_t ino, uint64_t parent, const char *name);
 int fsfix_symlink(struct fsfix *f, uint64_t parent, const char *name, const char *target);
-int fsfix_rename(struct fsfix *f, uint64_t parent, const char *name, uint64_t parent2, const char *name2,
-		 uint32_t flags);
+int fsfix_rename(struct fsfix *f, uint64_t parent, const char *name, uint64_t parent2,
+		 const char *name2, uint32_t flags);
 int fsfix_write(struct fsfix *f, uint64_t ino, uint64_t off, const void *data, size_t len);
 int fsfix_read(struct fsfix *f, uint64_t ino, uint64_t off, size_t len);
 int fsfix_truncate(struct fsfix *f, uint64_t ino, uint64_t size);
 int fsfix_chmod(struct fsfix *f, uint64_t ino, uint32_t mode);
-int fsfix_setxattr(struct fsfix *f, uint64_t ino, const char *name, const char *value, uint32_t flags);
+int fsfix_setxattr(struct fsfix *f, uint64_t ino, const char *name, const char *value,
+		   uint32_t flags);
 int fsfix_getxattr(struct fsfix *f, uint64_t ino, const char *name);
 int fsfix_reclaim(struct fsfix *f, uint64_t ino);
 

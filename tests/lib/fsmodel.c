@@ -121,7 +121,8 @@ static int dir_usable(const struct mnode *dir)
 
 static bool sticky_forbids(const struct model *m, const struct mnode *dir, const struct mnode *n)
 {
-	return (dir->attr.mode & S_ISVTX) && m->uid != 0 && m->uid != n->attr.uid && m->uid != dir->attr.uid;
+	return (dir->attr.mode & S_ISVTX) && m->uid != 0 && m->uid != n->attr.uid &&
+	       m->uid != dir->attr.uid;
 }
 
 static void lose_name(struct model *m, struct mnode *n)
@@ -145,8 +146,8 @@ int model_lookup(struct model *m, struct mnode *dir, const char *name, struct mn
 	return *node ? 0 : -ENOENT;
 }
 
-int model_make(struct model *m, struct mnode *dir, const char *name, uint32_t mode, const char *target,
-	       struct mnode **node)
+int model_make(struct model *m, struct mnode *dir, const char *name, uint32_t mode,
+	       const char *target, struct mnode **node)
 {
 	int ret = dir_usable(dir);
 	struct mnode *n;
@@ -189,11 +190,12 @@ static bool allowed(const struct model *m, const struct mnode *n, bool want_read
 	return (!want_read || (bits & 4)) && (!want_write || (bits & 2));
 }
 
-int model_create(struct model *m, struct mnode *dir, const char *name, uint32_t mode, uint32_t flags,
-		 struct mnode **node, bool *created)
+int model_create(struct model *m, struct mnode *dir, const char *name, uint32_t mode,
+		 uint32_t flags, struct mnode **node, bool *created)
 {
 	int ret = dir_usable(dir);
-	bool rd = (flags & O_ACCMODE) != O_WRONLY, wr = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+	bool rd = (flags & O_ACCMODE) != O_WRONLY,
+	     wr = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
 	struct mnode *n;
 
 	if (ret < 0)
@@ -290,8 +292,8 @@ static void move_node(struct mnode *n, struct mnode *from, struct mnode *to)
 	n->parent = to;
 }
 
-static int rename_verdict(const struct model *m, struct mnode *dir, const struct mnode *a, struct mnode *dir2,
-			  const struct mnode *b, uint32_t flags)
+static int rename_verdict(const struct model *m, struct mnode *dir, const struct mnode *a,
+			  struct mnode *dir2, const struct mnode *b, uint32_t flags)
 {
 	bool exchange = flags & RENAME_EXCHANGE;
 
@@ -316,8 +318,8 @@ static int rename_verdict(const struct model *m, struct mnode *dir, const struct
 	return b->entry_count > 0 ? -ENOTEMPTY : 0;
 }
 
-int model_rename(struct model *m, struct mnode *dir, const char *name, struct mnode *dir2, const char *name2,
-		 uint32_t flags)
+int model_rename(struct model *m, struct mnode *dir, const char *name, struct mnode *dir2,
+		 const char *name2, uint32_t flags)
 {
 	int ret = dir_usable(dir);
 	struct mnode *a, *b;
@@ -387,7 +389,8 @@ static int data_usable(const struct mnode *n)
 	return S_ISREG(n->attr.mode) ? 0 : -EINVAL;
 }
 
-int model_write(struct model *m, struct mnode *node, uint64_t off, bool append, const void *data, size_t len)
+int model_write(struct model *m, struct mnode *node, uint64_t off, bool append, const void *data,
+		size_t len)
 {
 	int ret = data_usable(node);
 
@@ -468,7 +471,8 @@ const char *model_getxattr(const struct mnode *node, const char *name)
 	return x ? x->value : NULL;
 }
 
-int model_setxattr(struct model *m, struct mnode *node, const char *name, const char *value, uint32_t flags)
+int model_setxattr(struct model *m, struct mnode *node, const char *name, const char *value,
+		   uint32_t flags)
 {
 	struct mxattr *x = xattr_of(node, name);
 

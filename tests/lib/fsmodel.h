@@ -28,12 +28,13 @@ struct mxattr {
 };
 
 struct mnode {
-	struct fs_attr attr;   /* size, blocks and data_version are kept as well */
-	struct buf content;    /* files: all bytes; symlinks: the target */
-	bool stored[MODEL_BLOCKS_MAX]; /* files: blocks that were ever written since they were cut */
+	struct fs_attr attr; /* size, blocks and data_version are kept as well */
+	struct buf content;  /* files: all bytes; symlinks: the target */
+	bool stored
+		[MODEL_BLOCKS_MAX]; /* files: blocks that were ever written since they were cut */
 	struct mentry entries[MODEL_ENTRIES_MAX];
 	size_t entry_count;
-	struct mnode *parent;  /* of a directory */
+	struct mnode *parent; /* of a directory */
 	struct mxattr xattrs[MODEL_XATTRS_MAX];
 	size_t xattr_count;
 };
@@ -41,7 +42,7 @@ struct mnode {
 struct model {
 	struct mnode **nodes; /* all, orphans too; nodes[0] is the root */
 	size_t count, cap;
-	int64_t now;          /* of the operation that follows */
+	int64_t now; /* of the operation that follows */
 	uint32_t uid, gid;
 };
 
@@ -52,21 +53,23 @@ struct mnode *model_find(const struct mnode *dir, const char *name); /* NULL: no
 /* Each returns 0 or a negative errno, and changes the model as the operation does. */
 int model_lookup(struct model *m, struct mnode *dir, const char *name, struct mnode **node);
 /* All that make an inode; *node is new when ret is 0 and *created. target: symlinks. */
-int model_make(struct model *m, struct mnode *dir, const char *name, uint32_t mode, const char *target,
-	       struct mnode **node);
-int model_create(struct model *m, struct mnode *dir, const char *name, uint32_t mode, uint32_t flags,
-		 struct mnode **node, bool *created);
+int model_make(struct model *m, struct mnode *dir, const char *name, uint32_t mode,
+	       const char *target, struct mnode **node);
+int model_create(struct model *m, struct mnode *dir, const char *name, uint32_t mode,
+		 uint32_t flags, struct mnode **node, bool *created);
 int model_unlink(struct model *m, struct mnode *dir, const char *name);
 int model_rmdir(struct model *m, struct mnode *dir, const char *name);
 int model_link(struct model *m, struct mnode *node, struct mnode *dir, const char *name);
-int model_rename(struct model *m, struct mnode *dir, const char *name, struct mnode *dir2, const char *name2,
-		 uint32_t flags);
-int model_write(struct model *m, struct mnode *node, uint64_t off, bool append, const void *data, size_t len);
+int model_rename(struct model *m, struct mnode *dir, const char *name, struct mnode *dir2,
+		 const char *name2, uint32_t flags);
+int model_write(struct model *m, struct mnode *node, uint64_t off, bool append, const void *data,
+		size_t len);
 int model_truncate(struct model *m, struct mnode *node, uint64_t size, bool by_open);
 int model_chmod(struct model *m, struct mnode *node, uint32_t mode);
 int model_chown(struct model *m, struct mnode *node, uint32_t uid);
 int model_utimens(struct model *m, struct mnode *node, int64_t atime_ns, int64_t mtime_ns);
-int model_setxattr(struct model *m, struct mnode *node, const char *name, const char *value, uint32_t flags);
+int model_setxattr(struct model *m, struct mnode *node, const char *name, const char *value,
+		   uint32_t flags);
 int model_removexattr(struct model *m, struct mnode *node, const char *name);
 const char *model_getxattr(const struct mnode *node, const char *name); /* NULL: not there */
 /* Forgets an orphan. */

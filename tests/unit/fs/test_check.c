@@ -288,7 +288,9 @@ static void counters_are_held_against_all(void **state)
 	counters_rec_encode(&(struct counters_rec){ .next_ino = 2, .inode_count = 9 }, &rec);
 	put(&t, &k, &rec);
 	assert_found(&t, "counters: 9 inodes and 0 bytes, but there are 5 and 4096");
-	counters_rec_encode(&(struct counters_rec){ .next_ino = 2, .inode_count = 5, .bytes_used = 4096 }, &rec);
+	counters_rec_encode(
+		&(struct counters_rec){ .next_ino = 2, .inode_count = 5, .bytes_used = 4096 },
+		&rec);
 	put(&t, &k, &rec);
 	assert_found(&t, "the next inode is 2");
 	drop(&t, &k);

@@ -125,8 +125,9 @@ static void a_file_is_no_parent(void **state)
 	assert_int_equal(fsfix_create(f, file, "x", 0644, 0), -ENOTDIR);
 	assert_int_equal(fsfix_unlink(f, file, "x"), -ENOTDIR);
 	assert_int_equal(fsfix_rmdir(f, file, "x"), -ENOTDIR);
-	assert_int_equal(fsfix_eval(f, (struct fs_request){ .op = FS_READDIR, .ino = file, .size = 4096 }),
-			 -ENOTDIR);
+	assert_int_equal(
+		fsfix_eval(f, (struct fs_request){ .op = FS_READDIR, .ino = file, .size = 4096 }),
+		-ENOTDIR);
 }
 
 static void rmdir_tells_what_is_in_the_way(void **state)
@@ -159,7 +160,8 @@ static void nothing_is_made_in_a_removed_directory(void **state)
 		assert_int_equal(fsfix_rename(f, FS_ROOT_INO, "f", d, "x", 0), -ENOENT);
 		assert_int_equal(fsfix_lookup(f, d, "x"), -ENOENT);
 		assert_int_equal(
-			fsfix_eval(f, (struct fs_request){ .op = FS_READDIR, .ino = d, .size = 4096 }),
+			fsfix_eval(f,
+				   (struct fs_request){ .op = FS_READDIR, .ino = d, .size = 4096 }),
 			-ENOENT);
 		if (!reclaimed)
 			assert_int_equal(fsfix_attr(f, d).nlink, 0);

@@ -70,18 +70,21 @@ static void create_with_excl_refuses_any_existing_name(void **state)
 static void create_leaves_what_it_cannot_judge_to_the_kernel(void **state)
 {
 	struct fsfix *f = *state;
-	static const struct { uint32_t mode, uid, gid, flags; int want; } cases[] = {
-		{ 0600, 1, 1, O_RDWR, 0 },            /* the owner */
+	static const struct {
+		uint32_t mode, uid, gid, flags;
+		int want;
+	} cases[] = {
+		{ 0600, 1, 1, O_RDWR, 0 }, /* the owner */
 		{ 0400, 1, 1, O_RDONLY, 0 },
 		{ 0400, 1, 1, O_WRONLY, -ESTALE },
 		{ 0400, 1, 1, O_RDONLY | O_TRUNC, -ESTALE },
-		{ 0600, 2, 2, O_RDONLY, -ESTALE },    /* somebody else */
-		{ 0604, 2, 2, O_RDONLY, -ESTALE },    /* the file's group may be one of his */
+		{ 0600, 2, 2, O_RDONLY, -ESTALE }, /* somebody else */
+		{ 0604, 2, 2, O_RDONLY, -ESTALE }, /* the file's group may be one of his */
 		{ 0644, 2, 2, O_RDONLY, 0 },
 		{ 0644, 2, 2, O_RDWR, -ESTALE },
-		{ 0660, 2, 1, O_RDWR, 0 },            /* the file's group */
+		{ 0660, 2, 1, O_RDWR, 0 }, /* the file's group */
 		{ 0606, 2, 1, O_RDWR, -ESTALE },
-		{ 0000, 0, 0, O_RDWR, 0 },            /* root */
+		{ 0000, 0, 0, O_RDWR, 0 }, /* root */
 	};
 
 	assert_int_equal(fsfix_symlink(f, FS_ROOT_INO, "l", "nowhere"), 0);
@@ -94,7 +97,8 @@ static void create_leaves_what_it_cannot_judge_to_the_kernel(void **state)
 		assert_int_equal(fsfix_chmod(f, ino, cases[i].mode), 0);
 		f->uid = cases[i].uid;
 		f->gid = cases[i].gid;
-		assert_int_equal(fsfix_create(f, FS_ROOT_INO, "f", 0600, cases[i].flags), cases[i].want);
+		assert_int_equal(fsfix_create(f, FS_ROOT_INO, "f", 0600, cases[i].flags),
+				 cases[i].want);
 	}
 }
 
@@ -190,8 +194,8 @@ static void appends_stack_up_in_the_overlay(void **state)
 static void offsets_beyond_the_largest_file_are_efbig(void **state)
 {
 	struct fsfix *f = *state;
-	static const uint64_t offsets[] = { KV_FILE_SIZE_MAX, KV_FILE_SIZE_MAX + 1, INT64_MAX - 1, INT64_MAX,
-					    UINT64_MAX - 1, UINT64_MAX };
+	static const uint64_t offsets[] = { KV_FILE_SIZE_MAX, KV_FILE_SIZE_MAX + 1, INT64_MAX - 1,
+					    INT64_MAX,        UINT64_MAX - 1,       UINT64_MAX };
 	uint64_t ino = fsfix_file(f, FS_ROOT_INO, "f");
 
 	for (size_t i = 0; i < ARRAY_SIZE(offsets); i++)
@@ -335,15 +339,19 @@ static void open_tells_the_data_version(void **state)
 	assert_int_equal(fsfix_eval(f, (struct fs_request){ .op = FS_OPEN, .ino = ino }), 0);
 	assert_int_equal(f->reply.attr.data_version, version);
 	assert_int_equal(fsfix_eval(f, (struct fs_request){ .op = FS_OPEN, .ino = 999 }), -ESTALE);
-	assert_int_equal(fsfix_eval(f, (struct fs_request){ .op = FS_OPEN_TRUNC, .ino = FS_ROOT_INO }),
-			 -EISDIR);
+	assert_int_equal(
+		fsfix_eval(f, (struct fs_request){ .op = FS_OPEN_TRUNC, .ino = FS_ROOT_INO }),
+		-EISDIR);
 }
 
 static void changing_data_takes_privileges_away(void **state)
 {
 	struct fsfix *f = *state;
-	static const struct { uint32_t uid, before, after; } cases[] = {
-		{ 1, 06755, 0755 }, { 1, 02666, 02666 }, { 1, 06666, 02666 }, { 1, 04755, 0755 }, { 0, 06755, 06755 },
+	static const struct {
+		uint32_t uid, before, after;
+	} cases[] = {
+		{ 1, 06755, 0755 }, { 1, 02666, 02666 }, { 1, 06666, 02666 },
+		{ 1, 04755, 0755 }, { 0, 06755, 06755 },
 	};
 	uint64_t ino = fsfix_file(f, FS_ROOT_INO, "f");
 
@@ -351,16 +359,18 @@ static void changing_data_takes_privileges_away(void **state)
 		for (int how = 0; how < 4; how++) {
 			f->uid = 0;
 			assert_int_equal(fsfix_chmod(f, ino, cases[i].before), 0);
-			assert_int_equal(fsfix_setxattr(f, ino, "security.capability", "caps", 0), 0);
+			assert_int_equal(fsfix_setxattr(f, ino, "security.capability", "caps", 0),
+					 0);
 			f->uid = cases[i].uid;
 			if (how == 0)
 				assert_int_equal(fsfix_write(f, ino, 0, "x", 1), 0);
 			else if (how == 1)
 				assert_int_equal(fsfix_truncate(f, ino, 10), 0);
 			else if (how == 2)
-				assert_int_equal(fsfix_eval(f, (struct fs_request){ .op = FS_OPEN_TRUNC,
-										    .ino = ino }),
-						 0);
+				assert_int_equal(
+					fsfix_eval(f, (struct fs_request){ .op = FS_OPEN_TRUNC,
+									   .ino = ino }),
+					0);
 			else
 				assert_int_equal(append(f, ino, 0, "x"), 0);
 			assert_int_equal(f->reply.attr.mode & 07777, cases[i].after);
@@ -429,7 +439,8 @@ static void a_pending_truncate_may_be_cut_further(void **state)
 
 	fill_blocks(f, ino, 0, 3 * FS_RECLAIM_BLOCKS);
 	assert_int_equal(fsfix_truncate(f, ino, (FS_RECLAIM_BLOCKS + 500) * BS), 0);
-	assert_int_equal(fsfix_truncate(f, ino, (FS_RECLAIM_BLOCKS + 100) * BS), 0); /* few: at once */
+	assert_int_equal(fsfix_truncate(f, ino, (FS_RECLAIM_BLOCKS + 100) * BS),
+			 0); /* few: at once */
 	fsfix_check(f);
 	assert_int_equal(fsfix_truncate(f, ino, 1), 0); /* many */
 	fsfix_check(f);

@@ -17,7 +17,8 @@ static void an_unknown_inode_is_estale(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(inos); i++) {
 		assert_int_equal(fsfix_getattr(f, inos[i]), -ESTALE);
-		assert_int_equal(setattr(f, inos[i], (struct fs_request){ .valid = FS_SET_MODE }), -ESTALE);
+		assert_int_equal(setattr(f, inos[i], (struct fs_request){ .valid = FS_SET_MODE }),
+				 -ESTALE);
 		assert_int_equal(fsfix_reclaim(f, inos[i]), 0);
 		assert_false(f->mutated);
 	}
@@ -52,7 +53,9 @@ static void setattr_of_nothing_changes_nothing(void **state)
 static void chown_takes_suid_from_all_but_directories(void **state)
 {
 	struct fsfix *f = *state;
-	static const struct { uint32_t type, before, after; } cases[] = {
+	static const struct {
+		uint32_t type, before, after;
+	} cases[] = {
 		{ S_IFREG, 06755, 0755 },  { S_IFREG, 02666, 02666 }, { S_IFIFO, 06755, 0755 },
 		{ S_IFSOCK, 06755, 0755 }, { S_IFCHR, 06755, 0755 },  { S_IFDIR, 06755, 06755 },
 	};
@@ -65,7 +68,8 @@ static void chown_takes_suid_from_all_but_directories(void **state)
 		uint64_t ino = f->reply.attr.ino;
 
 		assert_int_equal(fsfix_chmod(f, ino, cases[i].before), 0);
-		assert_int_equal(setattr(f, ino, (struct fs_request){ .valid = FS_SET_UID, .uid2 = 9 }), 0);
+		assert_int_equal(
+			setattr(f, ino, (struct fs_request){ .valid = FS_SET_UID, .uid2 = 9 }), 0);
 		assert_int_equal(f->reply.attr.uid, 9);
 		assert_int_equal(f->reply.attr.gid, 0);
 		assert_int_equal(f->reply.attr.mode, cases[i].type | cases[i].after);
@@ -96,7 +100,9 @@ static void kill_priv_clears_suid_for_root_too(void **state)
 
 	assert_int_equal(fsfix_chmod(f, ino, 06755), 0);
 	assert_int_equal(
-		setattr(f, ino, (struct fs_request){ .valid = FS_SET_SIZE | FS_SET_KILL_PRIV, .size = 3 }), 0);
+		setattr(f, ino,
+			(struct fs_request){ .valid = FS_SET_SIZE | FS_SET_KILL_PRIV, .size = 3 }),
+		0);
 	assert_int_equal(f->reply.attr.mode, S_IFREG | 0755);
 	assert_int_equal(f->reply.attr.size, 3);
 }
@@ -106,9 +112,10 @@ static void an_explicit_mode_wins_over_what_chown_clears(void **state)
 	struct fsfix *f = *state;
 	uint64_t ino = fsfix_file(f, FS_ROOT_INO, "f");
 
-	assert_int_equal(setattr(f, ino, (struct fs_request){ .valid = FS_SET_UID | FS_SET_MODE,
-							      .uid2 = 9,
-							      .mode = 04755 }),
+	assert_int_equal(setattr(f, ino,
+				 (struct fs_request){ .valid = FS_SET_UID | FS_SET_MODE,
+						      .uid2 = 9,
+						      .mode = 04755 }),
 			 0);
 	assert_int_equal(f->reply.attr.mode, S_IFREG | 04755);
 }
@@ -121,9 +128,10 @@ static void times_are_taken_as_given(void **state)
 	struct fs_attr a = fsfix_attr(f, ino);
 
 	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
-		assert_int_equal(setattr(f, ino, (struct fs_request){ .valid = FS_SET_ATIME | FS_SET_MTIME,
-								      .atime_ns = times[i],
-								      .mtime_ns = -1 - times[i] }),
+		assert_int_equal(setattr(f, ino,
+					 (struct fs_request){ .valid = FS_SET_ATIME | FS_SET_MTIME,
+							      .atime_ns = times[i],
+							      .mtime_ns = -1 - times[i] }),
 				 0);
 		assert_true(f->reply.attr.atime_ns == times[i]);
 		assert_true(f->reply.attr.mtime_ns == -1 - times[i]);
@@ -139,10 +147,14 @@ static void now_is_the_leaders(void **state)
 	uint64_t ino = fsfix_file(f, FS_ROOT_INO, "f");
 	int64_t now;
 
-	assert_int_equal(setattr(f, ino, (struct fs_request){ .valid = FS_SET_MTIME, .mtime_ns = INT64_MAX }), 0);
+	assert_int_equal(
+		setattr(f, ino,
+			(struct fs_request){ .valid = FS_SET_MTIME, .mtime_ns = INT64_MAX }),
+		0);
 	now = f->wall_ns;
-	assert_int_equal(setattr(f, ino, (struct fs_request){ .valid = FS_SET_MTIME_NOW | FS_SET_ATIME_NOW |
-								       FS_SET_MTIME | FS_SET_ATIME }),
+	assert_int_equal(setattr(f, ino,
+				 (struct fs_request){ .valid = FS_SET_MTIME_NOW | FS_SET_ATIME_NOW |
+							       FS_SET_MTIME | FS_SET_ATIME }),
 			 0);
 	assert_true(f->reply.attr.mtime_ns == now);
 	assert_true(f->reply.attr.atime_ns == now);
@@ -153,7 +165,10 @@ static void the_end_of_time_is_no_overflow(void **state)
 	struct fsfix *f = *state;
 	uint64_t ino = fsfix_file(f, FS_ROOT_INO, "f");
 
-	assert_int_equal(setattr(f, ino, (struct fs_request){ .valid = FS_SET_MTIME, .mtime_ns = INT64_MAX }), 0);
+	assert_int_equal(
+		setattr(f, ino,
+			(struct fs_request){ .valid = FS_SET_MTIME, .mtime_ns = INT64_MAX }),
+		0);
 	assert_int_equal(fsfix_write(f, ino, 0, "x", 1), 0);
 	assert_true(f->reply.attr.mtime_ns == INT64_MAX);
 	f->wall_ns = INT64_MIN;
@@ -171,7 +186,10 @@ static void a_rewrite_with_mtime_set_back_shows_in_the_data_version(void **state
 	assert_int_equal(fsfix_write(f, ino, 0, "aaaa", 4), 0);
 	a = f->reply.attr;
 	assert_int_equal(fsfix_write(f, ino, 0, "bbbb", 4), 0);
-	assert_int_equal(setattr(f, ino, (struct fs_request){ .valid = FS_SET_MTIME, .mtime_ns = a.mtime_ns }), 0);
+	assert_int_equal(
+		setattr(f, ino,
+			(struct fs_request){ .valid = FS_SET_MTIME, .mtime_ns = a.mtime_ns }),
+		0);
 	assert_true(f->reply.attr.mtime_ns == a.mtime_ns);
 	assert_int_equal(f->reply.attr.size, a.size);
 	assert_int_equal(f->reply.attr.data_version, a.data_version + 1);
@@ -182,9 +200,10 @@ static void a_truncate_with_mtime_keeps_the_given_one(void **state)
 	struct fsfix *f = *state;
 	uint64_t ino = fsfix_file(f, FS_ROOT_INO, "f");
 
-	assert_int_equal(setattr(f, ino, (struct fs_request){ .valid = FS_SET_SIZE | FS_SET_MTIME,
-							      .size = 7,
-							      .mtime_ns = 42 }),
+	assert_int_equal(setattr(f, ino,
+				 (struct fs_request){ .valid = FS_SET_SIZE | FS_SET_MTIME,
+						      .size = 7,
+						      .mtime_ns = 42 }),
 			 0);
 	assert_int_equal(f->reply.attr.mtime_ns, 42);
 	assert_int_equal(f->reply.attr.size, 7);

@@ -38,7 +38,8 @@ static void keys_have_the_bytes_of_the_table(void **state)
 
 static void byte_order_is_the_order_of_numbers(void **state)
 {
-	static const uint64_t numbers[] = { 0, 1, 255, 256, 65535, 65536, 1ull << 32, INT64_MAX, UINT64_MAX };
+	static const uint64_t numbers[] = { 0,     1,          255,       256,       65535,
+					    65536, 1ull << 32, INT64_MAX, UINT64_MAX };
 	struct key a, b;
 
 	for (size_t i = 0; i + 1 < ARRAY_SIZE(numbers); i++) {
@@ -83,10 +84,25 @@ static void what_was_built_is_taken_apart(void **state)
 
 static void what_nobody_builds_is_refused(void **state)
 {
-	static const struct { const char *key; size_t len; } cases[] = {
-		{ "", 0 }, { "i", 1 }, { "i1234567", 8 }, { "i123456789", 10 }, { "d12345678", 9 },
-		{ "o12345678", 9 }, { "o123456781234567", 16 }, { "o12345678123456789", 18 }, { "x12345678", 9 },
-		{ "k", 1 }, { "cc", 2 }, { "z", 1 }, { "s12345678", 9 }, { "u123456789", 10 }, { "t1", 2 },
+	static const struct {
+		const char *key;
+		size_t len;
+	} cases[] = {
+		{ "", 0 },
+		{ "i", 1 },
+		{ "i1234567", 8 },
+		{ "i123456789", 10 },
+		{ "d12345678", 9 },
+		{ "o12345678", 9 },
+		{ "o123456781234567", 16 },
+		{ "o12345678123456789", 18 },
+		{ "x12345678", 9 },
+		{ "k", 1 },
+		{ "cc", 2 },
+		{ "z", 1 },
+		{ "s12345678", 9 },
+		{ "u123456789", 10 },
+		{ "t1", 2 },
 	};
 	struct key_parts p;
 

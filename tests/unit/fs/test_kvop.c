@@ -78,7 +78,9 @@ static void user_keys_never_meet_the_file_system(void **state)
 {
 	struct fsfix *f = *state;
 	static const char root_key[] = "i\0\0\0\0\0\0\0\1";
-	struct fs_request rq = { .op = FS_KV_PUT, .name = root_key, .name_len = 9, .data = "x", .data_len = 1 };
+	struct fs_request rq = {
+		.op = FS_KV_PUT, .name = root_key, .name_len = 9, .data = "x", .data_len = 1
+	};
 
 	assert_int_equal(fsfix_eval(f, rq), 0);
 	assert_int_equal(fsfix_getattr(f, FS_ROOT_INO), 0);

@@ -96,14 +96,17 @@ static void a_symlink_tells_its_target(void **state)
 	assert_int_equal(f->reply.data_len, 13);
 	assert_memory_equal(f->reply.data, "../some where", 13);
 	/* It survives changes of its attributes and another name. */
-	assert_int_equal(fsfix_eval(f, (struct fs_request){
-					       .op = FS_SETATTR, .ino = ino, .valid = FS_SET_UID, .uid2 = 5 }),
+	assert_int_equal(fsfix_eval(f, (struct fs_request){ .op = FS_SETATTR,
+							    .ino = ino,
+							    .valid = FS_SET_UID,
+							    .uid2 = 5 }),
 			 0);
 	assert_int_equal(fsfix_link(f, ino, ROOT, "m"), 0);
 	assert_int_equal(fsfix_rename(f, ROOT, "m", ROOT, "n", 0), 0);
 	assert_int_equal(fsfix_eval(f, (struct fs_request){ .op = FS_READLINK, .ino = ino }), 0);
 	assert_memory_equal(f->reply.data, "../some where", 13);
-	assert_int_equal(fsfix_eval(f, (struct fs_request){ .op = FS_READLINK, .ino = ROOT }), -EINVAL);
+	assert_int_equal(fsfix_eval(f, (struct fs_request){ .op = FS_READLINK, .ino = ROOT }),
+			 -EINVAL);
 }
 
 static void symlink_targets_are_limited(void **state)
@@ -141,16 +144,27 @@ static void an_unlinked_symlink_is_gone_at_once(void **state)
 static void mknod_makes_each_type(void **state)
 {
 	struct fsfix *f = *state;
-	static const struct { uint32_t mode, want, rdev; int ret; } cases[] = {
-		{ S_IFREG | 0644, S_IFREG | 0644, 0, 0 },   { 0640, S_IFREG | 0640, 0, 0 },
-		{ S_IFIFO | 0600, S_IFIFO | 0600, 0, 0 },   { S_IFSOCK | 0600, S_IFSOCK | 0600, 0, 0 },
-		{ S_IFCHR | 0600, S_IFCHR | 0600, 77, 0 },  { S_IFBLK | 0600, S_IFBLK | 0600, 77, 0 },
-		{ S_IFDIR | 0700, 0, 0, -EPERM },           { S_IFLNK | 0700, 0, 0, -EINVAL },
+	static const struct {
+		uint32_t mode, want, rdev;
+		int ret;
+	} cases[] = {
+		{ S_IFREG | 0644, S_IFREG | 0644, 0, 0 },
+		{ 0640, S_IFREG | 0640, 0, 0 },
+		{ S_IFIFO | 0600, S_IFIFO | 0600, 0, 0 },
+		{ S_IFSOCK | 0600, S_IFSOCK | 0600, 0, 0 },
+		{ S_IFCHR | 0600, S_IFCHR | 0600, 77, 0 },
+		{ S_IFBLK | 0600, S_IFBLK | 0600, 77, 0 },
+		{ S_IFDIR | 0700, 0, 0, -EPERM },
+		{ S_IFLNK | 0700, 0, 0, -EINVAL },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct fs_request rq = { .op = FS_MKNOD, .ino = ROOT, .name = "n", .name_len = 1,
-					 .mode = cases[i].mode, .rdev = 77 };
+		struct fs_request rq = { .op = FS_MKNOD,
+					 .ino = ROOT,
+					 .name = "n",
+					 .name_len = 1,
+					 .mode = cases[i].mode,
+					 .rdev = 77 };
 
 		assert_int_equal(fsfix_eval(f, rq), cases[i].ret);
 		if (cases[i].ret < 0)
@@ -279,7 +293,8 @@ static void noreplace_keeps_what_is_there(void **state)
 static void exchange_swaps_two_names(void **state)
 {
 	struct fsfix *f = *state;
-	uint64_t d = fsfix_dir(f, ROOT, "d"), file = fsfix_file(f, ROOT, "f"), sub = fsfix_dir(f, d, "sub");
+	uint64_t d = fsfix_dir(f, ROOT, "d"), file = fsfix_file(f, ROOT, "f"),
+		 sub = fsfix_dir(f, d, "sub");
 
 	fsfix_file(f, sub, "inside");
 	assert_int_equal(fsfix_rename(f, d, "sub", ROOT, "f", RENAME_EXCHANGE), 0);
@@ -299,7 +314,8 @@ static void unknown_rename_flags_are_einval(void **state)
 
 	fsfix_file(f, ROOT, "a");
 	assert_int_equal(fsfix_rename(f, ROOT, "a", ROOT, "b", RENAME_WHITEOUT), -EINVAL);
-	assert_int_equal(fsfix_rename(f, ROOT, "a", ROOT, "b", RENAME_NOREPLACE | RENAME_EXCHANGE), -EINVAL);
+	assert_int_equal(fsfix_rename(f, ROOT, "a", ROOT, "b", RENAME_NOREPLACE | RENAME_EXCHANGE),
+			 -EINVAL);
 	assert_int_equal(fsfix_rename(f, ROOT, "a", ROOT, "b", 1u << 31), -EINVAL);
 }
 

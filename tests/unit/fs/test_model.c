@@ -82,16 +82,16 @@ static struct mnode *any_orphan(struct run *r)
 static void agree(struct run *r, const char *op, int ret, int want)
 {
 	if (ret != want)
-		fail_msg("step %llu: %s returned %d, the model says %d", (unsigned long long)r->step, op, ret,
-			 want);
+		fail_msg("step %llu: %s returned %d, the model says %d",
+			 (unsigned long long)r->step, op, ret, want);
 }
 
-#define AGREE_FIELD(r, field)                                                                        \
-	do {                                                                                         \
-		if (a->field != b->field)                                                            \
-			fail_msg("step %llu: inode %llu: " #field " is %lld, the model says %lld",  \
-				 (unsigned long long)(r)->step, (unsigned long long)b->ino,          \
-				 (long long)a->field, (long long)b->field);                          \
+#define AGREE_FIELD(r, field)                                                                      \
+	do {                                                                                       \
+		if (a->field != b->field)                                                          \
+			fail_msg("step %llu: inode %llu: " #field " is %lld, the model says %lld", \
+				 (unsigned long long)(r)->step, (unsigned long long)b->ino,        \
+				 (long long)a->field, (long long)b->field);                        \
 	} while (0)
 
 static void agree_attr(struct run *r, const struct fs_attr *a, const struct mnode *n)
@@ -153,8 +153,11 @@ static void step_make(struct run *r)
 	else if (type == S_IFLNK)
 		ret = fsfix_symlink(r->f, parent, name, "some/target");
 	else
-		ret = fsfix_eval(r->f, (struct fs_request){ .op = FS_MKNOD, .ino = parent, .name = name,
-							    .name_len = strlen(name), .mode = mode });
+		ret = fsfix_eval(r->f, (struct fs_request){ .op = FS_MKNOD,
+							    .ino = parent,
+							    .name = name,
+							    .name_len = strlen(name),
+							    .mode = mode });
 	agree(r, "make", ret, want);
 	if (want == 0)
 		agree_reply(r, n);
@@ -188,7 +191,8 @@ static void step_remove(struct run *r)
 	uint64_t parent = dir->attr.ino;
 
 	if (below(r, 2))
-		agree(r, "unlink", fsfix_unlink(r->f, parent, name), model_unlink(&r->m, dir, name));
+		agree(r, "unlink", fsfix_unlink(r->f, parent, name),
+		      model_unlink(&r->m, dir, name));
 	else
 		agree(r, "rmdir", fsfix_rmdir(r->f, parent, name), model_rmdir(&r->m, dir, name));
 }
@@ -246,9 +250,13 @@ static void step_write(struct run *r)
 	if (S_ISREG(n->attr.mode) && at + len > SIZE_MAX_HERE)
 		return;
 	want = model_write(&r->m, n, off, append, data, len);
-	agree(r, "write", fsfix_eval(r->f, (struct fs_request){ .op = FS_WRITE, .ino = n->attr.ino,
-								.offset = off, .data = data, .data_len = len,
-								.flags = append ? O_APPEND : 0 }),
+	agree(r, "write",
+	      fsfix_eval(r->f, (struct fs_request){ .op = FS_WRITE,
+						    .ino = n->attr.ino,
+						    .offset = off,
+						    .data = data,
+						    .data_len = len,
+						    .flags = append ? O_APPEND : 0 }),
 	      want);
 	if (want < 0)
 		return;
@@ -267,7 +275,8 @@ static void agree_content(struct run *r, const struct mnode *n, uint64_t off, si
 	if (r->f->reply.data_len != have ||
 	    (have > 0 && memcmp(r->f->reply.data, n->content.data + off, have) != 0))
 		fail_msg("step %llu: inode %llu reads otherwise than the model at %llu",
-			 (unsigned long long)r->step, (unsigned long long)n->attr.ino, (unsigned long long)off);
+			 (unsigned long long)r->step, (unsigned long long)n->attr.ino,
+			 (unsigned long long)off);
 }
 
 static void step_read(struct run *r)
@@ -277,7 +286,8 @@ static void step_read(struct run *r)
 	if (S_ISREG(n->attr.mode))
 		agree_content(r, n, any_offset(r, n), below(r, 100000));
 	else
-		agree(r, "read", fsfix_read(r->f, n->attr.ino, 0, 10), S_ISDIR(n->attr.mode) ? -EISDIR : -EINVAL);
+		agree(r, "read", fsfix_read(r->f, n->attr.ino, 0, 10),
+		      S_ISDIR(n->attr.mode) ? -EISDIR : -EINVAL);
 }
 
 static void step_truncate(struct run *r)
@@ -289,7 +299,9 @@ static void step_truncate(struct run *r)
 	if (below(r, 5) == 0) {
 		want = model_truncate(&r->m, n, 0, true);
 		agree(r, "open-trunc",
-		      fsfix_eval(r->f, (struct fs_request){ .op = FS_OPEN_TRUNC, .ino = n->attr.ino }), want);
+		      fsfix_eval(r->f,
+				 (struct fs_request){ .op = FS_OPEN_TRUNC, .ino = n->attr.ino }),
+		      want);
 	} else {
 		want = model_truncate(&r->m, n, size, false);
 		agree(r, "truncate", fsfix_truncate(r->f, n->attr.ino, size), want);
@@ -330,7 +342,9 @@ static void step_xattr(struct run *r)
 	uint32_t flags = choice[below(r, ARRAY_SIZE(choice))];
 	struct mnode *n = any_node(r);
 	const char *name = xattr_names[below(r, ARRAY_SIZE(xattr_names))];
-	struct fs_request rq = { .op = FS_REMOVEXATTR, .ino = n->attr.ino, .name = name, .name_len = strlen(name) };
+	struct fs_request rq = {
+		.op = FS_REMOVEXATTR, .ino = n->attr.ino, .name = name, .name_len = strlen(name)
+	};
 	char value[16];
 
 	snprintf(value, sizeof(value), "v%llu", (unsigned long long)r->step);
@@ -393,7 +407,8 @@ static void agree_xattrs(struct run *r, const struct mnode *n)
 	for (size_t i = 0; i < ARRAY_SIZE(xattr_names); i++) {
 		const char *want = model_getxattr(n, xattr_names[i]);
 
-		agree(r, "getxattr", fsfix_getxattr(r->f, n->attr.ino, xattr_names[i]), want ? 0 : -ENODATA);
+		agree(r, "getxattr", fsfix_getxattr(r->f, n->attr.ino, xattr_names[i]),
+		      want ? 0 : -ENODATA);
 		if (!want)
 			continue;
 		assert_int_equal(r->f->reply.data_len, strlen(want));
@@ -429,9 +444,9 @@ static void agree_everywhere(struct run *r)
 static void step(struct run *r)
 {
 	static void (*const steps[])(struct run *) = {
-		step_lookup, step_make,	  step_make,	 step_create, step_create, step_remove, step_remove,
-		step_link,   step_rename, step_rename,	 step_write,  step_write,  step_write,	step_read,
-		step_truncate, step_setattr, step_xattr, step_reclaim,
+		step_lookup, step_make, step_make,     step_create,  step_create, step_remove,
+		step_remove, step_link, step_rename,   step_rename,  step_write,  step_write,
+		step_write,  step_read, step_truncate, step_setattr, step_xattr,  step_reclaim,
 	};
 	static const size_t stacks[] = { 0, 1, 10, 100 };
 
@@ -458,7 +473,8 @@ static void run_steps(struct fsfix *f, uint64_t count)
 	struct run r = { .f = f };
 	uint64_t seed = from_env("SEED", 0x5eed);
 
-	print_message("replay: SEED=0x%llx OPS=%llu\n", (unsigned long long)seed, (unsigned long long)count);
+	print_message("replay: SEED=0x%llx OPS=%llu\n", (unsigned long long)seed,
+		      (unsigned long long)count);
 	prng_init(&r.p, seed);
 	for (size_t i = 0; i < sizeof(pattern); i++)
 		pattern[i] = (uint8_t)(1 + i % 251);
@@ -489,8 +505,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		{ "random_operations_agree_with_the_model", random_operations_agree_with_the_model,
 		  fsfix_setup_memory, fsfix_teardown, NULL },
-		{ "random_operations_agree_on_disk", random_operations_agree_on_disk, fsfix_setup_sqlite,
-		  fsfix_teardown, NULL },
+		{ "random_operations_agree_on_disk", random_operations_agree_on_disk,
+		  fsfix_setup_sqlite, fsfix_teardown, NULL },
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

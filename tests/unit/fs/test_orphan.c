@@ -11,13 +11,15 @@ static int hold(struct fsfix *f, uint64_t ino, const uint64_t *sessions, size_t 
 
 	for (size_t i = 0; i < count; i++)
 		store_le64(data + 8 * i, sessions[i]);
-	return fsfix_eval(f, (struct fs_request){
-				     .op = FS_ORPHAN_HOLD, .ino = ino, .data = data, .data_len = 8 * count });
+	return fsfix_eval(
+		f, (struct fs_request){
+			   .op = FS_ORPHAN_HOLD, .ino = ino, .data = data, .data_len = 8 * count });
 }
 
 static int list(struct fsfix *f, uint64_t after, uint64_t size)
 {
-	return fsfix_eval(f, (struct fs_request){ .op = FS_ORPHANS, .offset = after, .size = size });
+	return fsfix_eval(f,
+			  (struct fs_request){ .op = FS_ORPHANS, .offset = after, .size = size });
 }
 
 static void fill_blocks(struct fsfix *f, uint64_t ino, uint32_t count)
@@ -103,7 +105,8 @@ static void a_large_file_is_reclaimed_in_bounded_entries(void **state)
 		/* From the first step on nobody can take it for a whole file. */
 		assert_int_equal(fsfix_getattr(f, ino), -ESTALE);
 		assert_int_equal(fsfix_read(f, ino, 0, 1), -ESTALE);
-		assert_int_equal(fsfix_eval(f, (struct fs_request){ .op = FS_OPEN, .ino = ino }), -ESTALE);
+		assert_int_equal(fsfix_eval(f, (struct fs_request){ .op = FS_OPEN, .ino = ino }),
+				 -ESTALE);
 		fsfix_check(f);
 		assert_int_equal(list(f, 0, 4096), 0);
 		steps++;
@@ -221,19 +224,30 @@ static void holder_lists_must_be_whole(void **state)
 	uint64_t ino = fsfix_file(f, FS_ROOT_INO, "f");
 
 	assert_int_equal(fsfix_unlink(f, FS_ROOT_INO, "f"), 0);
-	assert_int_equal(fsfix_eval(f, (struct fs_request){
-					       .op = FS_ORPHAN_HOLD, .ino = ino, .data = "1234567", .data_len = 7 }),
+	assert_int_equal(fsfix_eval(f, (struct fs_request){ .op = FS_ORPHAN_HOLD,
+							    .ino = ino,
+							    .data = "1234567",
+							    .data_len = 7 }),
 			 -EINVAL);
 }
 
 static void mutations_tell_their_inode(void **state)
 {
-	static const struct { const char *key; size_t len; uint64_t ino; bool orphan; } cases[] = {
-		{ "i\0\0\0\0\0\0\0\5", 9, 5, false },   { "u\0\0\0\0\0\0\0\6", 9, 6, true },
-		{ "t\0\0\0\0\0\0\1\0", 9, 256, true },  { "d\0\0\0\0\0\0\0\7name", 13, 7, false },
+	static const struct {
+		const char *key;
+		size_t len;
+		uint64_t ino;
+		bool orphan;
+	} cases[] = {
+		{ "i\0\0\0\0\0\0\0\5", 9, 5, false },
+		{ "u\0\0\0\0\0\0\0\6", 9, 6, true },
+		{ "t\0\0\0\0\0\0\1\0", 9, 256, true },
+		{ "d\0\0\0\0\0\0\0\7name", 13, 7, false },
 		{ "o\0\0\0\0\0\0\0\7\0\0\0\0\0\0\0\1", 17, 7, false },
-		{ "x\0\0\0\0\0\0\0\3user.a", 15, 3, false }, { "c", 1, 0, false },
-		{ "kuser", 5, 0, false },               { "u", 1, 0, false },
+		{ "x\0\0\0\0\0\0\0\3user.a", 15, 3, false },
+		{ "c", 1, 0, false },
+		{ "kuser", 5, 0, false },
+		{ "u", 1, 0, false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -247,7 +261,8 @@ static void mutations_tell_their_inode(void **state)
 		assert_int_equal(fs_mutation_ino(&m), cases[i].ino);
 		assert_false(fs_mutation_is_orphan(&m));
 	}
-	assert_int_equal(fs_mutation_ino(&(struct kv_mutation){ .type = KV_BLOCK_PATCH, .ino = 9 }), 9);
+	assert_int_equal(fs_mutation_ino(&(struct kv_mutation){ .type = KV_BLOCK_PATCH, .ino = 9 }),
+			 9);
 }
 
 int main(void)

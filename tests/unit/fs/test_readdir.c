@@ -17,7 +17,8 @@ struct seen {
 
 static int readdir_op(struct fsfix *f, uint64_t ino, uint64_t after, size_t size)
 {
-	return fsfix_eval(f, (struct fs_request){ .op = FS_READDIR, .ino = ino, .offset = after, .size = size });
+	return fsfix_eval(f, (struct fs_request){
+				     .op = FS_READDIR, .ino = ino, .offset = after, .size = size });
 }
 
 /* One call; false at the end of the directory. */

@@ -12,10 +12,20 @@
 
 static struct inode_rec file_rec(void)
 {
-	return (struct inode_rec){ .mode = S_IFREG | 0644, .nlink = 2, .uid = 3, .gid = 4, .size = 5,
-				   .atime_ns = INT64_MIN, .mtime_ns = -1, .ctime_ns = 6, .btime_ns = 7,
-				   .data_version = 8, .block_count = 1, .trunc_from = INODE_NO_TRUNCATE,
-				   .xattr_count = 9, .xattr_bytes = 10 };
+	return (struct inode_rec){ .mode = S_IFREG | 0644,
+				   .nlink = 2,
+				   .uid = 3,
+				   .gid = 4,
+				   .size = 5,
+				   .atime_ns = INT64_MIN,
+				   .mtime_ns = -1,
+				   .ctime_ns = 6,
+				   .btime_ns = 7,
+				   .data_version = 8,
+				   .block_count = 1,
+				   .trunc_from = INODE_NO_TRUNCATE,
+				   .xattr_count = 9,
+				   .xattr_bytes = 10 };
 }
 
 static int recode(const struct inode_rec *in, struct inode_rec *out)
@@ -53,24 +63,45 @@ static void an_inode_survives(void **state)
 static void an_inode_that_contradicts_itself_is_refused(void **state)
 {
 	const uint8_t *t = (const uint8_t *)"target";
-	const struct { struct inode_rec rec; int want; } cases[] = {
+	const struct {
+		struct inode_rec rec;
+		int want;
+	} cases[] = {
 		{ { .mode = S_IFDIR, .parent = 1, .trunc_from = INODE_NO_TRUNCATE }, 0 },
 		{ { .mode = S_IFDIR, .parent = 0, .trunc_from = INODE_NO_TRUNCATE }, -EUCLEAN },
 		{ { .mode = S_IFREG, .parent = 1, .trunc_from = INODE_NO_TRUNCATE }, -EUCLEAN },
-		{ { .mode = S_IFLNK, .trunc_from = INODE_NO_TRUNCATE, .target = t, .target_len = 6, .size = 6 }, 0 },
-		{ { .mode = S_IFLNK, .trunc_from = INODE_NO_TRUNCATE, .target = t, .target_len = 6, .size = 5 },
+		{ { .mode = S_IFLNK,
+		    .trunc_from = INODE_NO_TRUNCATE,
+		    .target = t,
+		    .target_len = 6,
+		    .size = 6 },
+		  0 },
+		{ { .mode = S_IFLNK,
+		    .trunc_from = INODE_NO_TRUNCATE,
+		    .target = t,
+		    .target_len = 6,
+		    .size = 5 },
 		  -EUCLEAN },
 		{ { .mode = S_IFLNK, .trunc_from = INODE_NO_TRUNCATE }, -EUCLEAN },
-		{ { .mode = S_IFREG, .trunc_from = INODE_NO_TRUNCATE, .target = t, .target_len = 6 }, -EUCLEAN },
+		{ { .mode = S_IFREG,
+		    .trunc_from = INODE_NO_TRUNCATE,
+		    .target = t,
+		    .target_len = 6 },
+		  -EUCLEAN },
 		{ { .mode = 0, .trunc_from = INODE_NO_TRUNCATE }, -EUCLEAN },
 		{ { .mode = S_IFREG | 1u << 20, .trunc_from = INODE_NO_TRUNCATE }, -EUCLEAN },
 		{ { .mode = S_IFREG, .trunc_from = INODE_NO_TRUNCATE, .flags = 2 }, -EUCLEAN },
 		{ { .mode = S_IFREG, .trunc_from = 1, .size = KV_BLOCK_SIZE }, 0 },
 		{ { .mode = S_IFREG, .trunc_from = 1, .size = KV_BLOCK_SIZE + 1 }, -EUCLEAN },
 		{ { .mode = S_IFREG, .trunc_from = KV_BLOCKS_PER_INO + 1 }, -EUCLEAN },
-		{ { .mode = S_IFREG, .trunc_from = INODE_NO_TRUNCATE, .size = KV_FILE_SIZE_MAX }, 0 },
-		{ { .mode = S_IFREG, .trunc_from = INODE_NO_TRUNCATE, .size = KV_FILE_SIZE_MAX + 1 }, -EUCLEAN },
-		{ { .mode = S_IFIFO, .trunc_from = INODE_NO_TRUNCATE, .block_count = 1 }, -EUCLEAN },
+		{ { .mode = S_IFREG, .trunc_from = INODE_NO_TRUNCATE, .size = KV_FILE_SIZE_MAX },
+		  0 },
+		{ { .mode = S_IFREG,
+		    .trunc_from = INODE_NO_TRUNCATE,
+		    .size = KV_FILE_SIZE_MAX + 1 },
+		  -EUCLEAN },
+		{ { .mode = S_IFIFO, .trunc_from = INODE_NO_TRUNCATE, .block_count = 1 },
+		  -EUCLEAN },
 		{ { .mode = S_IFIFO, .trunc_from = 0 }, -EUCLEAN },
 	};
 	struct inode_rec got;
@@ -81,7 +112,11 @@ static void an_inode_that_contradicts_itself_is_refused(void **state)
 
 static void bytes_follow_rows_and_size(void **state)
 {
-	static const struct { uint64_t size; uint32_t rows; uint64_t want; } cases[] = {
+	static const struct {
+		uint64_t size;
+		uint32_t rows;
+		uint64_t want;
+	} cases[] = {
 		{ 0, 0, 0 },
 		{ 1, 1, 4096 },
 		{ 4096, 1, 4096 },
@@ -93,7 +128,9 @@ static void bytes_follow_rows_and_size(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct inode_rec rec = { .mode = S_IFREG, .size = cases[i].size, .block_count = cases[i].rows };
+		struct inode_rec rec = { .mode = S_IFREG,
+					 .size = cases[i].size,
+					 .block_count = cases[i].rows };
 
 		assert_true(inode_rec_bytes(&rec) == cases[i].want);
 	}
@@ -104,7 +141,11 @@ static void the_small_records_survive(void **state)
 {
 	uint8_t holders[8] = { 5 };
 	struct dentry_rec d = { .ino = 1, .cookie = 2, .mode = S_IFLNK }, d2;
-	struct order_rec o = { .ino = 3, .mode = S_IFREG, .name = (const uint8_t *)"nm", .name_len = 2 }, o2;
+	struct order_rec o = { .ino = 3,
+			       .mode = S_IFREG,
+			       .name = (const uint8_t *)"nm",
+			       .name_len = 2 },
+			 o2;
 	struct orphan_rec u = { .holder_count = 1, .holders = holders }, u2;
 	struct counters_rec c = { .next_ino = 4, .inode_count = 5, .bytes_used = 6 }, c2;
 	struct buf b = BUF_INIT;
@@ -138,7 +179,9 @@ static void the_small_records_survive(void **state)
 
 static void names_and_types_are_checked(void **state)
 {
-	struct order_rec o = { .ino = 3, .mode = S_IFREG, .name = (const uint8_t *)"", .name_len = 0 };
+	struct order_rec o = {
+		.ino = 3, .mode = S_IFREG, .name = (const uint8_t *)"", .name_len = 0
+	};
 	struct dentry_rec d = { .ino = 1, .mode = 0 };
 	struct buf b = BUF_INIT;
 

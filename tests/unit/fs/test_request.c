@@ -11,21 +11,51 @@
 
 static struct fs_request full_request(void)
 {
-	return (struct fs_request){ .op = FS_RENAME, .uid = 1, .gid = 2, .ino = 3, .ino2 = 4,
-				    .name = "old", .name_len = 3, .name2 = "newer", .name2_len = 5,
-				    .mode = 6, .rdev = 7, .flags = 8, .valid = 9, .uid2 = 10, .gid2 = 11,
-				    .offset = UINT64_MAX, .size = 12, .atime_ns = INT64_MIN, .mtime_ns = -1,
-				    .data = "payload", .data_len = 7 };
+	return (struct fs_request){ .op = FS_RENAME,
+				    .uid = 1,
+				    .gid = 2,
+				    .ino = 3,
+				    .ino2 = 4,
+				    .name = "old",
+				    .name_len = 3,
+				    .name2 = "newer",
+				    .name2_len = 5,
+				    .mode = 6,
+				    .rdev = 7,
+				    .flags = 8,
+				    .valid = 9,
+				    .uid2 = 10,
+				    .gid2 = 11,
+				    .offset = UINT64_MAX,
+				    .size = 12,
+				    .atime_ns = INT64_MIN,
+				    .mtime_ns = -1,
+				    .data = "payload",
+				    .data_len = 7 };
 }
 
 static struct fs_reply full_reply(void)
 {
 	return (struct fs_reply){ .has_attr = true,
-				  .attr = { .ino = 1, .mode = 2, .nlink = 3, .uid = 4, .gid = 5, .rdev = 6,
-					    .size = UINT64_MAX, .blocks = 7, .atime_ns = INT64_MIN,
-					    .mtime_ns = -1, .ctime_ns = 8, .btime_ns = 9, .data_version = 10 },
-				  .old_data_version = 11, .count = 12, .offset = 13, .created = true,
-				  .data = "body", .data_len = 4 };
+				  .attr = { .ino = 1,
+					    .mode = 2,
+					    .nlink = 3,
+					    .uid = 4,
+					    .gid = 5,
+					    .rdev = 6,
+					    .size = UINT64_MAX,
+					    .blocks = 7,
+					    .atime_ns = INT64_MIN,
+					    .mtime_ns = -1,
+					    .ctime_ns = 8,
+					    .btime_ns = 9,
+					    .data_version = 10 },
+				  .old_data_version = 11,
+				  .count = 12,
+				  .offset = 13,
+				  .created = true,
+				  .data = "body",
+				  .data_len = 4 };
 }
 
 static void a_request_survives_the_wire(void **state)
@@ -189,7 +219,8 @@ static void only_known_operations_decode(void **state)
 		assert_int_equal(ret == 0, strcmp(fs_op_name((uint8_t)op), "unknown") != 0);
 		known += ret == 0;
 		if (ret < 0)
-			assert_false(fs_op_is_read(rq.op) || fs_op_is_internal(rq.op) || fs_op_grows(rq.op));
+			assert_false(fs_op_is_read(rq.op) || fs_op_is_internal(rq.op) ||
+				     fs_op_grows(rq.op));
 		buf_release(&out);
 	}
 	assert_int_equal(known, 11 + 16 + 3);
@@ -197,8 +228,10 @@ static void only_known_operations_decode(void **state)
 
 static void operations_know_their_kind(void **state)
 {
-	assert_true(fs_op_is_read(FS_LOOKUP) && fs_op_is_read(FS_KV_GET) && fs_op_is_read(FS_ORPHANS));
-	assert_false(fs_op_is_read(FS_WRITE) || fs_op_is_read(FS_RECLAIM) || fs_op_is_read(FS_SETATTR));
+	assert_true(fs_op_is_read(FS_LOOKUP) && fs_op_is_read(FS_KV_GET) &&
+		    fs_op_is_read(FS_ORPHANS));
+	assert_false(fs_op_is_read(FS_WRITE) || fs_op_is_read(FS_RECLAIM) ||
+		     fs_op_is_read(FS_SETATTR));
 	assert_true(fs_op_is_internal(FS_RECLAIM) && fs_op_is_internal(FS_ORPHAN_HOLD));
 	assert_true(fs_op_is_internal(FS_MAKE_ROOT) && fs_op_is_internal(FS_ORPHANS));
 	assert_false(fs_op_is_internal(FS_WRITE) || fs_op_is_internal(FS_LOOKUP));
@@ -210,7 +243,12 @@ static void operations_know_their_kind(void **state)
 static void dirents_come_back_in_order(void **state)
 {
 	struct fs_dirent a = { .ino = 1, .cookie = 3, .mode = 4, .name = "first", .name_len = 5 };
-	struct fs_dirent b = { .ino = 2, .cookie = INT64_MAX, .mode = 5, .name = "b", .name_len = 1 }, got;
+	struct fs_dirent b = { .ino = 2,
+			       .cookie = INT64_MAX,
+			       .mode = 5,
+			       .name = "b",
+			       .name_len = 1 },
+			 got;
 	struct buf out = BUF_INIT;
 	const uint8_t *data;
 	size_t len;

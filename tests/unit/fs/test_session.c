@@ -565,7 +565,7 @@ static void call_waits_for_its_reply(void **state)
 }
 
 #define STORM_THREADS 6
-#define STORM_EACH    250
+#define STORM_EACH 250
 
 struct submitter {
 	struct fixture *f;

@@ -74,23 +74,40 @@ static void a_cut_head_is_refused(void **state)
 
 static void each_type_has_its_form(void **state)
 {
-	static const struct { uint8_t type; size_t body; int32_t status; int want; } cases[] = {
+	static const struct {
+		uint8_t type;
+		size_t body;
+		int32_t status;
+		int want;
+	} cases[] = {
 		{ 0, 0, 0, -EPROTO },
-		{ FS_MSG_REQUEST, 1, 0, 0 },     { FS_MSG_REQUEST, 0, 0, -EPROTO },
-		{ FS_MSG_REPLY, 0, -EIO, 0 },    { FS_MSG_REPLY, 9, 0, 0 },
-		{ FS_MSG_REPLY, 0, 1, -EPROTO }, { FS_MSG_RESEND, 0, 0, 0 },
-		{ FS_MSG_RESEND, 1, 0, -EPROTO }, { FS_MSG_QUERY, 16, 0, 0 },
-		{ FS_MSG_QUERY, 0, 0, 0 },       { FS_MSG_QUERY, 9, 0, -EPROTO },
-		{ FS_MSG_ANSWER, 8, 0, 0 },      { FS_MSG_ANSWER, 7, 0, -EPROTO },
-		{ FS_MSG_BYE, 0, 0, 0 },         { FS_MSG_ALIVE, 0, 0, 0 },
-		{ FS_MSG_STATE, 0, 0, 0 },       { FS_MSG_STATE, 8, 0, -EPROTO },
-		{ FS_MSG_STATE + 1, 0, 0, -EPROTO }, { 255, 0, 0, -EPROTO },
+		{ FS_MSG_REQUEST, 1, 0, 0 },
+		{ FS_MSG_REQUEST, 0, 0, -EPROTO },
+		{ FS_MSG_REPLY, 0, -EIO, 0 },
+		{ FS_MSG_REPLY, 9, 0, 0 },
+		{ FS_MSG_REPLY, 0, 1, -EPROTO },
+		{ FS_MSG_RESEND, 0, 0, 0 },
+		{ FS_MSG_RESEND, 1, 0, -EPROTO },
+		{ FS_MSG_QUERY, 16, 0, 0 },
+		{ FS_MSG_QUERY, 0, 0, 0 },
+		{ FS_MSG_QUERY, 9, 0, -EPROTO },
+		{ FS_MSG_ANSWER, 8, 0, 0 },
+		{ FS_MSG_ANSWER, 7, 0, -EPROTO },
+		{ FS_MSG_BYE, 0, 0, 0 },
+		{ FS_MSG_ALIVE, 0, 0, 0 },
+		{ FS_MSG_STATE, 0, 0, 0 },
+		{ FS_MSG_STATE, 8, 0, -EPROTO },
+		{ FS_MSG_STATE + 1, 0, 0, -EPROTO },
+		{ 255, 0, 0, -EPROTO },
 	};
 	static const uint8_t body[16];
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct fs_msg m = { .type = cases[i].type, .status = cases[i].status, .body = body,
-				    .body_len = cases[i].body }, got;
+		struct fs_msg m = { .type = cases[i].type,
+				    .status = cases[i].status,
+				    .body = body,
+				    .body_len = cases[i].body },
+			      got;
 		struct buf out = BUF_INIT;
 
 		fs_msg_encode(&m, &out);

@@ -11,8 +11,10 @@ static int listxattr_op(struct fsfix *f, uint64_t ino)
 
 static int remove_op(struct fsfix *f, uint64_t ino, const char *name)
 {
-	return fsfix_eval(f, (struct fs_request){
-				     .op = FS_REMOVEXATTR, .ino = ino, .name = name, .name_len = strlen(name) });
+	return fsfix_eval(f, (struct fs_request){ .op = FS_REMOVEXATTR,
+						  .ino = ino,
+						  .name = name,
+						  .name_len = strlen(name) });
 }
 
 static void a_value_is_read_back(void **state)
@@ -45,7 +47,8 @@ static void the_list_is_nul_separated(void **state)
 	assert_int_equal(fsfix_setxattr(f, ino, "user.u", "1", 0), 0);
 	assert_int_equal(fsfix_setxattr(f, ino, "trusted.t", "2", 0), 0);
 	assert_int_equal(fsfix_setxattr(f, ino, "security.s", "3", 0), 0);
-	assert_int_equal(fsfix_setxattr(f, fsfix_file(f, FS_ROOT_INO, "g"), "user.other", "4", 0), 0);
+	assert_int_equal(fsfix_setxattr(f, fsfix_file(f, FS_ROOT_INO, "g"), "user.other", "4", 0),
+			 0);
 	assert_int_equal(listxattr_op(f, ino), 0);
 	assert_int_equal(f->reply.data_len, sizeof(want));
 	assert_memory_equal(f->reply.data, want, sizeof(want));
@@ -60,7 +63,8 @@ static void create_and_replace_are_exact(void **state)
 	assert_int_equal(fsfix_setxattr(f, ino, "user.a", "1", XATTR_CREATE), 0);
 	assert_int_equal(fsfix_setxattr(f, ino, "user.a", "2", XATTR_CREATE), -EEXIST);
 	assert_int_equal(fsfix_setxattr(f, ino, "user.a", "2", XATTR_REPLACE), 0);
-	assert_int_equal(fsfix_setxattr(f, ino, "user.a", "2", XATTR_REPLACE | XATTR_CREATE), -EINVAL);
+	assert_int_equal(fsfix_setxattr(f, ino, "user.a", "2", XATTR_REPLACE | XATTR_CREATE),
+			 -EINVAL);
 	assert_int_equal(fsfix_setxattr(f, ino, "user.a", "2", 64), -EINVAL);
 }
 
@@ -79,10 +83,17 @@ static void remove_takes_what_is_there(void **state)
 static void unknown_name_spaces_are_refused(void **state)
 {
 	struct fsfix *f = *state;
-	static const struct { const char *name; int want; } cases[] = {
-		{ "system.posix_acl_access", -EOPNOTSUPP }, { "system.posix_acl_default", -EOPNOTSUPP },
-		{ "nons", -EOPNOTSUPP }, { "other.a", -EOPNOTSUPP }, { "user", -EOPNOTSUPP },
-		{ "user.", -EINVAL }, { "", -ERANGE },
+	static const struct {
+		const char *name;
+		int want;
+	} cases[] = {
+		{ "system.posix_acl_access", -EOPNOTSUPP },
+		{ "system.posix_acl_default", -EOPNOTSUPP },
+		{ "nons", -EOPNOTSUPP },
+		{ "other.a", -EOPNOTSUPP },
+		{ "user", -EOPNOTSUPP },
+		{ "user.", -EINVAL },
+		{ "", -ERANGE },
 	};
 	uint64_t ino = fsfix_file(f, FS_ROOT_INO, "f");
 
