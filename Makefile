@@ -283,6 +283,11 @@ check-cluster: ## nodes killed, stopped, filled up (as root)
 check-bad-input: ## what users mistype and machines lack: messages and exit codes (as root)
 check-man: ## man pages against the programs' option tables
 
+.PHONY: bench
+bench: ## local disk, one node, three nodes side by side (as root): rates and ratios
+	@$(MAKE) $(PARALLEL) helper-programs
+	@BUILD=$(abspath $(BUILD)) bench/run.sh
+
 .PHONY: check check-installed build-gcc build-clang
 build-gcc:
 	@$(MAKE) $(PARALLEL) -k CC=gcc all

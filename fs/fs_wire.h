@@ -27,6 +27,8 @@ enum fs_msg_flags {
 	FS_MSG_RETRY = 1,  /* REQUEST: may have been sent before */
 	FS_MSG_BEGIN = 2,  /* REQUEST: the client knows no session id yet; an unknown uuid begins one */
 	FS_MSG_HOLDER = 4, /* REQUEST, ALIVE: this client can hold files open (a mount, not a tool) */
+	FS_MSG_FINAL = 8,  /* REPLY: binds every copy of the request: it was logged, or read. Without it an
+			    * error may stand in nobody's log, and a RETRY under way could still succeed */
 };
 
 struct fs_msg {

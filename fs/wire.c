@@ -4,7 +4,7 @@
 #include "base/cursor.h"
 
 #define MSG_VERSION 1
-#define MSG_FLAGS (FS_MSG_RETRY | FS_MSG_BEGIN | FS_MSG_HOLDER)
+#define MSG_FLAGS (FS_MSG_RETRY | FS_MSG_BEGIN | FS_MSG_HOLDER | FS_MSG_FINAL)
 
 /*
  * Message. Little-endian.     off size

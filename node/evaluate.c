@@ -138,6 +138,8 @@ static void answer(struct evaluator *ev, const struct eval_request *rq, int32_t 
 		.session_id = session_id,
 		.status = status,
 		.executed = executed,
+		/* A copy marked RETRY may follow another answer, and execute after it. */
+		.final = executed || (rq->msg.flags & FS_MSG_RETRY),
 	};
 	memcpy(a->uuid, rq->msg.uuid, KV_UUID_SIZE);
 	if (reply)
@@ -401,6 +403,8 @@ void evaluator_run(struct evaluator *ev, struct list *jobs, struct list *out)
 
 			list_del(first);
 			ret = evaluate(ev, request_of(first));
+			if (ret < 0) /* the process ends; nobody else owns it */
+				list_add_head(&ev->waiting, first);
 		}
 		if (ev->view)
 			kv_view_unpin(ev->view);

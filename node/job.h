@@ -141,6 +141,7 @@ struct eval_answer {
 	int32_t status;
 	struct buf reply;
 	bool executed; /* from the session table: committed already, nothing to confirm */
+	bool final;    /* binds every copy of the request (FS_MSG_FINAL) */
 };
 
 struct job_eval_result {

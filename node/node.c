@@ -73,6 +73,7 @@ static int make_replica(struct node *node, const struct store_boot *boot, struct
 		.heartbeat_ticks = node->options.heartbeat_ticks,
 		.snapshot_threshold = node->options.snapshot_threshold,
 		.snapshot_interval = node->options.snapshot_interval,
+		.log_bytes = store_log_bytes(node->store),
 	};
 	struct kv_view *view = NULL;
 	struct kv_meta meta;

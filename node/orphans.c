@@ -6,7 +6,8 @@
  * reclaim the others in bounded entries. A mount unheard for SESSION_TTL_MS holds nothing any more, and
  * a new leader grants every mount that time to show up, as it cannot know who there is.
  *
- * Large truncates of living files are in the same list and need nobody's consent.
+ * Large truncates of living files are in the same list and need nobody's consent: they go on while a
+ * question is out, because writers wait for them.
  */
 #include "node/replica_internal.h"
 
@@ -14,6 +15,8 @@
 #define LOOK_EVERY_MS 1000u
 #define QUERY_TIMEOUT_MS 5000u /* then ask again, under a new number */
 #define RECLAIM_AT_ONCE 64u    /* entries proposed in one round */
+#define TRUNCATE_STEPS 4u      /* of them for one inode */
+#define SOON_MS 20u
 
 static void drop_query(struct orphans *o)
 {
@@ -48,6 +51,7 @@ void orphans_reset(struct replica *r)
 	drop_query(&r->orphans);
 	drop_holders(r);
 	r->orphans.pending = true;
+	r->orphans.after = 0;
 	r->orphans.next_ms = 0;
 	r->orphan_count = 0;
 }
@@ -101,17 +105,24 @@ static void expire_holders(struct replica *r)
 
 static void list_orphans(struct replica *r)
 {
+	struct orphans *o = &r->orphans;
 	struct fs_request rq = { .op = FS_ORPHANS, .size = LIST_BYTES };
 	struct job_read *read = job_new(JOB_READ, sizeof(*read));
 
+	o->list_asks = o->query == 0;
+	o->list_from = o->list_asks ? o->after : 0;
+	rq.offset = o->list_from;
 	fs_request_encode(&rq, &read->data);
-	r->orphans.listing = true;
+	o->listing = true;
+	o->pending = false; /* what appears from now on may be missing in the list */
 	replica_submit(r, WORKER_READ, &read->job);
 }
 
-static void reclaim(struct replica *r, uint64_t ino)
+static void reclaim(struct replica *r, uint64_t ino, bool truncate)
 {
-	struct fs_request rq = { .op = FS_RECLAIM, .ino = ino };
+	struct fs_request rq = {
+		.op = FS_RECLAIM, .ino = ino, .flags = truncate ? FS_RECLAIM_TRUNCATE : 0,
+	};
 
 	replica_evaluate_internal(r, &rq);
 }
@@ -139,39 +150,61 @@ static void ask(struct replica *r)
 	buf_release(&body);
 }
 
+static void add_orphan(struct orphans *o, const struct fs_orphan *orphan)
+{
+	o->inos = mem_realloc(o->inos, (o->ino_count + 1) * sizeof(*o->inos));
+	o->logged = mem_realloc(o->logged, o->ino_count + 1);
+	o->held = mem_realloc(o->held, (o->ino_count + 1) * sizeof(*o->held));
+	o->inos[o->ino_count] = orphan->ino;
+	o->logged[o->ino_count] = orphan->holder_count > 0;
+	o->held[o->ino_count++] = BUF_INIT;
+}
+
+/* One page: truncates get on, the orphans on it are asked about. Returns how many of both there are. */
+static size_t take_page(struct replica *r, const uint8_t *data, size_t len)
+{
+	struct orphans *o = &r->orphans;
+	struct fs_orphan orphan;
+	size_t count = 0, steps = 0;
+
+	while (fs_orphan_next(&data, &len, &orphan)) {
+		count++;
+		if (o->list_asks)
+			o->after = orphan.ino;
+		if (!orphan.linked && o->list_asks)
+			add_orphan(o, &orphan);
+		for (size_t i = 0; orphan.linked && i < TRUNCATE_STEPS && steps < RECLAIM_AT_ONCE; i++, steps++)
+			reclaim(r, orphan.ino, true);
+	}
+	if (steps > 0)
+		o->next_ms = replica_now(r) + SOON_MS;
+	return count;
+}
+
 void orphans_listed(struct replica *r, struct job_read *read)
 {
 	struct orphans *o = &r->orphans;
 	struct fs_reply reply;
-	const uint8_t *data;
-	size_t len;
-	struct fs_orphan orphan;
-	size_t steps = 0;
+	size_t count;
 
 	o->listing = false;
 	if (!r->evaluating || read->job.status < 0 ||
-	    fs_reply_decode(&reply, read->reply.data, read->reply.len) < 0)
+	    fs_reply_decode(&reply, read->reply.data, read->reply.len) < 0) {
+		o->pending = true;
 		return;
-	drop_query(o);
-	data = reply.data;
-	len = reply.data_len;
-	r->orphan_count = 0;
-	while (fs_orphan_next(&data, &len, &orphan)) {
-		r->orphan_count++;
-		if (orphan.linked) {
-			if (steps++ < RECLAIM_AT_ONCE)
-				reclaim(r, orphan.ino);
-			continue;
-		}
-		o->inos = mem_realloc(o->inos, (o->ino_count + 1) * sizeof(*o->inos));
-		o->logged = mem_realloc(o->logged, o->ino_count + 1);
-		o->held = mem_realloc(o->held, (o->ino_count + 1) * sizeof(*o->held));
-		o->inos[o->ino_count] = orphan.ino;
-		o->logged[o->ino_count] = orphan.holder_count > 0;
-		o->held[o->ino_count++] = BUF_INIT;
 	}
-	o->pending = r->orphan_count > 0;
-	if (o->ino_count > 0)
+	if (o->list_asks)
+		drop_query(o);
+	count = take_page(r, reply.data, reply.data_len);
+	if (o->list_asks && count == 0 && o->list_from > 0) {
+		o->after = 0; /* behind the last page comes the first */
+		list_orphans(r);
+		return;
+	}
+	o->counted = o->list_from > 0 ? o->counted + count : count;
+	r->orphan_count = o->counted;
+	o->pending = o->pending || count > 0;
+	if (o->ino_count > 0 && o->list_asks)
 		ask(r);
 }
 
@@ -204,9 +237,13 @@ void orphans_answer(struct replica *r, const struct fs_msg *answer)
 
 static bool all_answered(const struct replica *r)
 {
-	list_for_each(it, &r->holders)
-		if (list_entry(it, struct holder, link)->answered != r->orphans.query)
+	list_for_each(it, &r->holders) {
+		const struct holder *h = list_entry(it, struct holder, link);
+
+		/* The analyzer cannot see that expire_holders() takes out of the list what it frees. */
+		if (h->answered != r->orphans.query) /* NOLINT(clang-analyzer-unix.Malloc) */
 			return false;
+	}
 	return true;
 }
 
@@ -221,7 +258,7 @@ static void act(struct replica *r)
 
 		if (o->held[i].len == 0) {
 			if (steps++ < RECLAIM_AT_ONCE)
-				reclaim(r, o->inos[i]);
+				reclaim(r, o->inos[i], false);
 		} else if (!o->logged[i]) {
 			hold.data = o->held[i].data;
 			hold.data_len = o->held[i].len;
@@ -230,7 +267,7 @@ static void act(struct replica *r)
 	}
 	/* While there is something to reclaim the next look follows closely. */
 	if (steps > 0)
-		o->next_ms = replica_now(r) + 50;
+		o->next_ms = replica_now(r) + SOON_MS;
 	drop_query(o);
 }
 
@@ -247,7 +284,6 @@ void orphans_tick(struct replica *r)
 			act(r);
 		else if (now - o->query_ms > QUERY_TIMEOUT_MS)
 			drop_query(o);
-		return;
 	}
 	if (!o->pending || o->listing || now < o->next_ms)
 		return;

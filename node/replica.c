@@ -338,7 +338,8 @@ static bool propose(struct replica *r, struct job_eval_result *res)
 	in.propose.prev_index = res->prev_index;
 	in.propose.prev_term = res->prev_term;
 	ret = raft_step(r->raft, &in, &out);
-	if (ret == -EAGAIN || (ret == 0 && out.propose_result == RAFT_PROPOSE_BUSY))
+	if (ret == -EAGAIN || (ret == 0 && (out.propose_result == RAFT_PROPOSE_BUSY ||
+					    out.propose_result == RAFT_PROPOSE_TRANSFERRING)))
 		return false;
 	if (ret < 0)
 		return true;
@@ -688,6 +689,7 @@ void replica_peer_up(struct replica *r, uint64_t node_id)
 	if (!p)
 		return;
 	p->connected = true;
+	status_send(r); /* which mounts are here, before anything they may want */
 	/* What either side had under way on the old connection may be lost. */
 	if (node_id == replica_leader(r))
 		client_resend(r);
@@ -831,7 +833,9 @@ struct replica *replica_new(const struct replica_options *options, const struct 
 	r->growth_allowed = true;
 	r->dirty = true; /* a checkpoint tells what is durable */
 	r->apply_ms = ops->now_ms(ctx);
-	r->since_entries = state->applied_index - boot->snapshot.index;
+	if (state->applied_index > boot->snapshot.index)
+		r->since_entries = state->applied_index - boot->snapshot.index;
+	r->since_bytes = options->log_bytes; /* an upper bound: some of it lies below the snapshot */
 	list_init(&r->persisting);
 	list_init(&r->refused);
 	list_init(&r->holders);

@@ -36,6 +36,7 @@ struct replica_options {
 	uint32_t election_ticks, heartbeat_ticks;
 	int64_t snapshot_threshold;
 	uint64_t snapshot_interval;
+	uint64_t log_bytes; /* live log at start */
 };
 
 struct replica;

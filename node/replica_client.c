@@ -44,6 +44,7 @@ static void waiter_note(struct replica *r, uint64_t client_id, const struct fs_m
 	}
 	w->tag = m->tag;
 	w->client_id = client_id;
+	w->retried = w->retried || (m->flags & FS_MSG_RETRY);
 }
 
 static struct client *client_find(struct replica *r, uint64_t id)
@@ -66,11 +67,13 @@ static void send_msg(struct replica *r, uint64_t client_id, const struct fs_msg 
 	buf_release(&frame);
 }
 
-static void send_reply(struct replica *r, uint64_t client_id, uint64_t tag, uint64_t seq,
+/* flags: FS_MSG_FINAL for an answer that binds every copy of the request. */
+static void send_reply(struct replica *r, uint64_t client_id, uint8_t flags, uint64_t tag, uint64_t seq,
 		       uint64_t session_id, int32_t status, const uint8_t *body, size_t len)
 {
 	struct fs_msg m = {
 		.type = FS_MSG_REPLY,
+		.flags = flags,
 		.tag = tag,
 		.seq = seq,
 		.session_id = session_id,
@@ -106,7 +109,7 @@ static void on_change(struct replica *r, uint64_t client_id, const struct fs_msg
 	uint64_t leader = replica_leader(r);
 
 	if (!change_is_sane(m)) {
-		send_reply(r, client_id, m->tag, m->seq, 0, -EINVAL, NULL, 0);
+		send_reply(r, client_id, FS_MSG_FINAL, m->tag, m->seq, 0, -EINVAL, NULL, 0);
 		return;
 	}
 	waiter_note(r, client_id, m);
@@ -151,21 +154,22 @@ void client_on_forward(struct replica *r, uint64_t from, const uint8_t *payload,
 	}
 }
 
-static void answer_waiter(struct replica *r, const uint8_t uuid[KV_UUID_SIZE], uint64_t seq,
+static void answer_waiter(struct replica *r, uint8_t flags, const uint8_t uuid[KV_UUID_SIZE], uint64_t seq,
 			  uint64_t session_id, int32_t status, const uint8_t *body, size_t len)
 {
 	struct waiter *w = waiter_find(r, uuid, seq);
 
-	if (!w)
+	/* An answer to the first copy does not bind the second one: that one's own answer will come. */
+	if (!w || (w->retried && !(flags & FS_MSG_FINAL)))
 		return;
-	send_reply(r, w->client_id, w->tag, seq, session_id, status, body, len);
+	send_reply(r, w->client_id, flags, w->tag, seq, session_id, status, body, len);
 	waiter_drop(r, w);
 }
 
 void client_answers(struct replica *r, const struct apply_answer *answers, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		answer_waiter(r, answers[i].uuid, answers[i].seq, answers[i].session_id,
+		answer_waiter(r, FS_MSG_FINAL, answers[i].uuid, answers[i].seq, answers[i].session_id,
 			      answers[i].status, answers[i].reply, answers[i].reply_len);
 }
 
@@ -181,14 +185,17 @@ void client_on_forward_reply(struct replica *r, uint64_t from, const uint8_t *pa
 	if (m.type == FS_MSG_RESEND)
 		client_resend(r);
 	else if (m.type == FS_MSG_REPLY)
-		answer_waiter(r, m.uuid, m.seq, m.session_id, m.status, m.body, m.body_len);
+		answer_waiter(r, m.flags & FS_MSG_FINAL, m.uuid, m.seq, m.session_id, m.status, m.body,
+			      m.body_len);
 }
 
 /* An answer leaves for the node whose client asked. */
 static void deliver_answer(struct replica *r, const struct eval_answer *a)
 {
+	uint8_t flags = a->final ? FS_MSG_FINAL : 0;
 	struct fs_msg m = {
 		.type = FS_MSG_REPLY,
+		.flags = flags,
 		.tag = a->tag,
 		.seq = a->seq,
 		.session_id = a->session_id,
@@ -199,7 +206,8 @@ static void deliver_answer(struct replica *r, const struct eval_answer *a)
 	struct buf frame = BUF_INIT;
 
 	if (a->origin == r->options.self) {
-		answer_waiter(r, a->uuid, a->seq, a->session_id, a->status, a->reply.data, a->reply.len);
+		answer_waiter(r, flags, a->uuid, a->seq, a->session_id, a->status, a->reply.data,
+			      a->reply.len);
 		return;
 	}
 	memcpy(m.uuid, a->uuid, KV_UUID_SIZE);
@@ -210,9 +218,6 @@ static void deliver_answer(struct replica *r, const struct eval_answer *a)
 
 void client_on_eval_result(struct replica *r, struct job_eval_result *res)
 {
-	struct raft_status st;
-
-	raft_status(r->raft, &st);
 	for (size_t i = 0; i < res->answer_count; i++) {
 		struct eval_answer *a = &res->answers[i];
 		struct confirm *c;
@@ -222,7 +227,7 @@ void client_on_eval_result(struct replica *r, struct job_eval_result *res)
 			continue;
 		}
 		c = mem_calloc(1, sizeof(*c));
-		c->term = st.term;
+		c->generation = res->generation;
 		c->seen_index = res->seen_index;
 		c->answer = *a;
 		a->reply = BUF_INIT;
@@ -302,23 +307,42 @@ void client_on_read_result(struct replica *r, const struct raft_read_result *res
 	}
 }
 
+/* Everybody whose request may have been given up sends it again. */
+static void resend_everywhere(struct replica *r)
+{
+	struct fs_msg m = { .type = FS_MSG_RESEND };
+
+	client_resend(r);
+	for (size_t i = 0; i < r->peer_count; i++) {
+		struct buf frame = BUF_INIT;
+
+		fs_msg_encode(&m, &frame);
+		r->ops->send_peer(r->ctx, r->peers[i].id, NET_FORWARD_REPLY, &frame);
+		buf_release(&frame);
+	}
+}
+
+/* Only for rounds that are confirmed, or to drop what belongs to an evaluation that ended. */
 static void finish_answers(struct replica *r, struct read_round *round)
 {
-	struct raft_status st;
+	bool dropped = false;
 
-	raft_status(r->raft, &st);
 	list_for_each_safe(it, &round->answers) {
 		struct confirm *c = list_entry(it, struct confirm, link);
+		bool valid = r->evaluating && c->generation == r->generation;
 
-		if (c->term == st.term && st.role == RAFT_LEADER && c->seen_index > r->commit_index)
+		if (valid && (!round->confirmed || c->seen_index > r->commit_index))
 			continue; /* saw entries that are not committed yet */
-		if (c->term == st.term && st.role == RAFT_LEADER)
+		if (valid)
 			deliver_answer(r, &c->answer);
-		/* Else leadership ended in between: the client sends again to the new leader. */
+		dropped = dropped || !valid;
 		list_del(it);
 		buf_release(&c->answer.reply);
 		free(c);
 	}
+	/* A new leader has its clients send again anyway; one that only starts its evaluation anew has not. */
+	if (dropped && r->evaluating)
+		resend_everywhere(r);
 }
 
 void client_finish_rounds(struct replica *r)
@@ -350,14 +374,14 @@ void client_on_read_done(struct replica *r, struct job_read *read)
 {
 	if (read->session_lookup) {
 		if (read->found)
-			answer_waiter(r, read->uuid, read->seq, read->session_id, read->job.status,
-				      read->reply.data, read->reply.len);
+			answer_waiter(r, FS_MSG_FINAL, read->uuid, read->seq, read->session_id,
+				      read->job.status, read->reply.data, read->reply.len);
 	} else if (read->client_id == 0) {
 		orphans_listed(r, read);
 	} else {
 		r->reads_open--;
-		send_reply(r, read->client_id, read->tag, 0, 0, read->job.status, read->reply.data,
-			   read->reply.len);
+		send_reply(r, read->client_id, FS_MSG_FINAL, read->tag, 0, 0, read->job.status,
+			   read->reply.data, read->reply.len);
 	}
 	job_free(&read->job);
 }
@@ -396,7 +420,7 @@ void client_state(struct replica *r)
 
 void client_on_leader_change(struct replica *r)
 {
-	/* Answers of a leadership that ended are void; finish_answers() drops them by their term. */
+	/* Answers of a leadership that ended are void; finish_answers() drops them by their generation. */
 	list_for_each(it, &r->rounds)
 		finish_answers(r, list_entry(it, struct read_round, link));
 	client_state(r);
@@ -557,8 +581,13 @@ static void note_client(struct replica *r, struct client *c, const struct fs_msg
 	if (m->session_id)
 		c->session_id = m->session_id;
 	if (m->flags & FS_MSG_HOLDER) {
+		bool is_new = !c->holder;
+
 		c->holder = true;
 		orphans_heard(r, m->uuid, 0);
+		/* On the same link as what it asks next, so the leader knows it before it can open a file. */
+		if (is_new)
+			status_send(r);
 	}
 }
 

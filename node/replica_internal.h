@@ -15,6 +15,7 @@ struct waiter {
 	uint8_t uuid[KV_UUID_SIZE];
 	uint64_t seq, tag;
 	uint64_t client_id;
+	bool retried; /* a copy marked RETRY passed: only a final answer ends it */
 };
 
 struct client {
@@ -48,7 +49,8 @@ struct read_round {
 /* An evaluator's answer that waits for its confirmation. */
 struct confirm {
 	struct list link;
-	uint64_t term, seen_index;
+	uint64_t generation; /* of the evaluator: what an ended one saw may never have existed */
+	uint64_t seen_index;
 	struct eval_answer answer;
 };
 
@@ -65,6 +67,10 @@ struct peer {
 struct orphans {
 	bool pending;       /* there may be some: look */
 	bool listing;       /* a list job is under way */
+	bool list_asks;     /* ... whose orphans are to be asked about; else it looks for truncates alone */
+	uint64_t list_from; /* ... behind this inode */
+	uint64_t after;     /* the list is cut to pages: the next one starts behind this inode */
+	size_t counted;     /* orphans on the pages so far */
 	uint64_t next_ms;   /* next look */
 	uint64_t query;     /* number of the question that is out; 0: none */
 	uint64_t query_ms;

@@ -535,7 +535,8 @@ static struct log_segment **detach_segments(struct store_log *log, const struct 
 		++*count;
 	dead = mem_dup(log->segments, *count * sizeof(*dead));
 	log->segment_count -= *count;
-	memmove(log->segments, log->segments + *count, log->segment_count * sizeof(*dead));
+	if (*count > 0 && log->segment_count > 0)
+		memmove(log->segments, log->segments + *count, log->segment_count * sizeof(*dead));
 	if (log->segment_count == 0) { /* reset: nothing of the log stays */
 		log->frame_count = 0;
 		log->run_count = 0;

@@ -136,10 +136,12 @@ static int list_files(int dir_fd, const char *suffix, uint64_t **numbers, size_t
 	}
 	ret = -errno;
 	closedir(dir);
-	if (ret < 0)
+	if (ret < 0) {
 		free(*numbers);
-	else
+		*numbers = NULL; /* callers free what they were given, whatever the result */
+	} else {
 		qsort(*numbers, *count, sizeof(**numbers), compare_u64);
+	}
 	return ret;
 }
 

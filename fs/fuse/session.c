@@ -44,6 +44,7 @@ struct call {
 	uint32_t pid;
 	bool is_read;
 	bool is_sent; /* may have left */
+	bool retried; /* a copy marked RETRY may have left: only a FINAL reply ends the call */
 	bool interrupted;
 	bool done;       /* out of all lists */
 	struct buf body; /* encoded request; never changes */
@@ -188,8 +189,10 @@ static void call_send(struct fs_session *s, struct call *c)
 	c->is_sent = true;
 	c->sent_ms = clock_boot_ms();
 	c->refs++;
-	if (!first)
+	if (!first) {
 		s->stats.resent++;
+		c->retried = true;
+	}
 	pthread_mutex_unlock(&s->lock);
 	int ret = s->ops->send(s->channel, head.data, head.len, c->body.data, c->body.len);
 
@@ -674,7 +677,10 @@ static void on_reply(struct fs_session *s, const struct fs_msg *m)
 		s->session_id = m->session_id;
 	struct call *c = call_find(s, m->tag);
 
-	if (c && c->seq == m->seq) { /* else a copy of what was answered or given up */
+	bool binds = (m->flags & FS_MSG_FINAL) || !c || c->is_read || !c->retried;
+
+	/* Else a copy of what was answered or given up, or an error that the RETRY's own answer follows. */
+	if (c && c->seq == m->seq && binds) {
 		s->stats.answered++;
 		s->stats.longest_wait_ms = max_u64(s->stats.longest_wait_ms, now - c->submitted_ms);
 		call_finish(s, c, status > 0 ? -EIO : status, &reply);

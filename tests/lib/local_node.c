@@ -186,6 +186,7 @@ static void on_request(struct local_channel *ch, const struct fs_msg *m)
 	pthread_mutex_unlock(&n->lock);
 	deliver_later(ch,
 		      &(struct fs_msg){ .type = FS_MSG_REPLY,
+					.flags = FS_MSG_FINAL,
 					.tag = m->tag,
 					.seq = m->seq,
 					.status = a.status,

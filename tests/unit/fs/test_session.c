@@ -201,6 +201,7 @@ static void reply_to(struct fixture *f, struct seen seen, int status)
 
 	fs_reply_encode(&reply, &body);
 	fs_msg_encode(&(struct fs_msg){ .type = FS_MSG_REPLY,
+					.flags = FS_MSG_FINAL,
 					.tag = seen.tag,
 					.seq = seen.seq,
 					.status = status,
