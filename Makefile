@@ -12,7 +12,8 @@ SHELL := /bin/bash
 BUILD ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
-# mount(8) looks for its helpers in /sbin, whatever the prefix.
+# mount(8) looks for its helpers in /sbin, whatever the prefix: by the type given, and for a remount by
+# the type in the mount table.
 SBINDIR_MOUNT ?= /sbin
 ifeq ($(origin CC),default)
 CC := gcc
@@ -212,11 +213,13 @@ install: all ## install programs and man pages (PREFIX, DESTDIR; mount.quorumfs 
 	install -d $(BINDIR) $(MOUNTDIR) $(MANDIR)/man7 $(MANDIR)/man8
 	install -m 755 $(filter-out %/mount.quorumfs,$(PROGRAMS)) $(BINDIR)
 	install -m 755 $(BUILD)/bin/mount.quorumfs $(MOUNTDIR)
+	ln -sf mount.quorumfs $(MOUNTDIR)/mount.fuse.quorumfs
 	$(if $(MAN7),install -m 644 $(MAN7) $(MANDIR)/man7)
 	$(if $(MAN8),install -m 644 $(MAN8) $(MANDIR)/man8)
 
 uninstall: ## remove what install put there; stores and their data stay
 	rm -f $(BINDIR)/quorumfs $(BINDIR)/quorumfsd $(MOUNTDIR)/mount.quorumfs \
+		$(MOUNTDIR)/mount.fuse.quorumfs \
 		$(addprefix $(MANDIR)/man7/,$(notdir $(MAN7))) \
 		$(addprefix $(MANDIR)/man8/,$(notdir $(MAN8)))
 

@@ -38,7 +38,7 @@ static int kv_call(const struct ctl_args *args, const struct fs_request *rq, str
 	session = fs_session_new(&so, &node_remote_ops, remote);
 	node_remote_attach(remote, session, so.uuid, list, 1);
 	ret = fs_session_call(session, rq, reply, hold);
-	node_remote_detach(remote);
+	node_remote_mute(remote);
 	fs_session_free(session);
 	node_remote_free(remote);
 	if (ret == 0)

@@ -3,9 +3,11 @@
  * comes back when the mount is usable, with mount(8)'s exit codes.
  */
 #include <fcntl.h>
+#include <mntent.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -16,12 +18,12 @@ static const char program[] = "mount.quorumfs";
 
 struct command_line {
 	bool fake, sloppy, verbose, no_mtab, help, version, print_options;
-	const char *list, *type, *namespace;
+	const char *type, *namespace;
 };
 
 static const struct opt command_line[] = {
-	{ .name = "options", .short_name = 'o', .kind = OPT_STRING,
-	  .offset = offsetof(struct command_line, list), .value = "OPTIONS", .help = "mount options, comma-separated" },
+	{ .name = "options", .short_name = 'o', .kind = OPT_IGNORE, /* mount_options_take() takes them */
+	  .value = "OPTIONS", .help = "mount options, comma-separated; several are joined" },
 	{ .name = "fake", .short_name = 'f', .kind = OPT_FLAG, .offset = offsetof(struct command_line, fake),
 	  .help = "check everything, mount nothing" },
 	{ .name = "sloppy", .short_name = 's', .kind = OPT_FLAG, .offset = offsetof(struct command_line, sloppy),
@@ -65,31 +67,13 @@ static int fail(struct err *err, int code)
 	return code;
 }
 
-/* What is meant for others: removed before the table sees it. */
-static void strip_foreign(char *list)
-{
-	char *out = list;
-	char *next;
-
-	for (char *p = list; p; p = next) {
-		size_t len = strcspn(p, ",");
-
-		next = p[len] ? p + len + 1 : NULL;
-		if (strncmp(p, "x-", 2) == 0 || strncmp(p, "X-", 2) == 0)
-			continue;
-		if (out != list)
-			*out++ = ',';
-		memmove(out, p, len);
-		out += len;
-	}
-	*out = '\0';
-}
-
 static int parse(int argc, char **argv, struct mount_args *a, struct command_line *cl, struct err *err)
 {
 	enum log_level level = LOG_INFO;
+	char *list = mount_options_take(&argc, argv, err); /* values borrow from it to the end */
 	int operands = 0;
-	int ret = opt_parse_argv(command_line, ARRAY_SIZE(command_line), argc, argv, cl, &operands, err);
+	int ret = list ? opt_parse_argv(command_line, ARRAY_SIZE(command_line), argc, argv, cl, &operands, err) :
+			 -EINVAL;
 
 	if (ret < 0 || cl->help || cl->version || cl->print_options)
 		return ret;
@@ -99,74 +83,137 @@ static int parse(int argc, char **argv, struct mount_args *a, struct command_lin
 	a->target = argv[2];
 	a->fake = cl->fake;
 	a->verbose = cl->verbose;
-	a->option_text = mem_strdup(cl->list ? cl->list : "");
-	if (cl->list) {
-		char *list = mem_strdup(cl->list); /* values borrow from it for the life of the process */
-
-		strip_foreign(list);
-		ret = opt_parse_list(mount_options_table, mount_options_count, list, cl->sloppy,
-				     &a->options, err);
-		if (ret < 0)
-			return ret;
-	}
-	if (a->options.hard && a->options.softerr)
-		return err_set(err, -EINVAL, "the options 'hard' and 'softerr' exclude each other");
+	ret = mount_options_parse(list, cl->sloppy, &a->options, err);
+	if (ret < 0)
+		return ret;
 	if (a->options.log_level && log_level_parse(a->options.log_level, &level) < 0)
-		return err_set(err, -EINVAL, "unknown log level '%s'", a->options.log_level);
+		return err_set(err, -EINVAL, "unknown log level '%s': not none, error, warning, info or debug",
+			       a->options.log_level);
 	log_set_level(level);
 	return 0;
 }
 
-static int check_target(struct mount_args *a, struct err *err)
+/* The flags of the topmost mount at path when it is a quorumfs; false when it is none. */
+static bool find_mounted(const char *path, unsigned long *flags)
 {
-	struct stat st;
+	FILE *f = setmntent("/proc/self/mounts", "re");
+	struct mntent *m;
+	bool ours = false;
 
-	if (!realpath(a->target, a->target_path) || stat(a->target_path, &st) < 0) {
-		int e = errno;
-
-		err_set(err, -e, "cannot mount on '%s': %s", a->target, strerror(e));
-		err_advise(err, "nothing was mounted", "mkdir -p %s", a->target);
-		return -e;
+	while (f && (m = getmntent(f)) != NULL) {
+		if (strcmp(m->mnt_dir, path) != 0)
+			continue;
+		ours = strcmp(m->mnt_type, "fuse.quorumfs") == 0; /* a later line lies on top */
+		*flags = MS_NOATIME | (hasmntopt(m, "ro") ? MS_RDONLY : 0) |
+			 (hasmntopt(m, "nodev") ? MS_NODEV : 0) | (hasmntopt(m, "nosuid") ? MS_NOSUID : 0) |
+			 (hasmntopt(m, "noexec") ? MS_NOEXEC : 0);
 	}
-	if (!S_ISDIR(st.st_mode)) {
-		err_set(err, -ENOTDIR, "cannot mount on '%s': it is not a directory", a->target);
-		err_advise(err, "nothing was mounted", "choose a directory");
-		return -ENOTDIR;
-	}
-	return 0;
+	if (f)
+		endmntent(f);
+	return ours;
 }
 
+static int bad_target(const struct mount_args *a, int code, const char *next, struct err *err)
+{
+	err_set(err, code, "cannot mount on '%s': %s", a->target,
+		code == -ENOTDIR ? "it is not a directory" :
+		code == -EBUSY	 ? "a quorumfs is already mounted there" : strerror(-code));
+	return err_advise(err, code == -EBUSY ? "the mount that is there" : "nothing was mounted", "%s %s", next,
+			  a->target);
+}
+
+/* Resolves the directory. What is mounted is looked up, not asked: it may be without quorum. */
+static int check_target(struct mount_args *a, struct err *err)
+{
+	unsigned long flags;
+	struct stat st;
+
+	if (!realpath(a->target, a->target_path))
+		return bad_target(a, -errno, errno == ENOENT ? "mkdir -p" : "ls -ld", err);
+	if (a->options.remount)
+		return 0;
+	if (find_mounted(a->target_path, &flags))
+		return bad_target(a, -EBUSY, "umount", err);
+	if (stat(a->target_path, &st) < 0)
+		return bad_target(a, -errno, errno == ENOTCONN ? "umount" : "ls -ld", err);
+	return S_ISDIR(st.st_mode) ? 0 : bad_target(a, -ENOTDIR, "ls -ld", err);
+}
+
+/* The kernel keeps what is not said anew only if it is said again. */
 static int remount(const struct mount_args *a)
 {
+	unsigned long flags = 0;
 	struct err err = ERR_INIT;
-	char *argv[] = { (char *)"mount", (char *)"-i", (char *)"-o", a->option_text, (char *)a->target, NULL };
 
-	execvp("mount", argv);
-	err_set(&err, -errno, "cannot run mount(8): %s", strerror(errno));
-	return fail(&err, MOUNT_SYSTEM);
+	if (!find_mounted(a->target_path, &flags)) {
+		err_set(&err, -EINVAL, "cannot remount '%s': no quorumfs is mounted there", a->target);
+		err_advise(&err, "nothing was changed", "mount -t quorumfs %s %s", a->source.text, a->target);
+		return fail(&err, MOUNT_FAILED);
+	}
+	flags = (flags & ~a->options.flags_cleared) | a->options.flags_set;
+	if (a->fake || mount("none", a->target_path, NULL, MS_REMOUNT | flags, NULL) == 0)
+		return MOUNT_OK;
+	err_set(&err, -errno, "cannot remount '%s': %s", a->target, strerror(errno));
+	err_advise(&err, "the mount goes on as it was", "fuser -vm %s", a->target);
+	return fail(&err, err.code == -EPERM ? MOUNT_USAGE : MOUNT_FAILED);
 }
 
 /* The child reported ok; the mount is usable when a process that is not the server gets an answer. */
-static int confirm(const struct mount_args *a)
+static int confirm(const struct mount_args *a, int fd)
 {
 	struct err err = ERR_INIT;
 	struct statfs st;
 
-	if (statfs(a->target_path, &st) == 0)
+	if (statfs(a->target_path, &st) == 0) {
+		mount_report_confirm(fd);
 		return MOUNT_OK;
+	}
+	/* Unconfirmed, the child unmounts again. */
 	err_set(&err, -errno, "the mount on '%s' does not answer: %s", a->target, strerror(errno));
-	err_advise(&err, "it may come back when there is quorum", "quorumfs status");
+	err_advise(&err, "nothing is lost, nothing stays mounted", "quorumfs status --node %s", a->source.text);
 	return fail(&err, MOUNT_FAILED);
 }
 
-static int run(struct mount_args *a)
+static int open_log(struct mount_args *a, struct err *err)
+{
+	const char *path = a->options.log_file;
+	bool stays = a->options.foreground || a->options.debug;
+
+	a->log_fd = -1;
+	if (!path && stays)
+		return 0;
+	if (!path)
+		path = "/dev/null";
+	/* Here, where a relative path still means what it meant to the caller. */
+	a->log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (a->log_fd >= 0)
+		return 0;
+	err_set(err, -errno, "cannot open the log file '%s': %s", path, strerror(errno));
+	return err_advise(err, "nothing was mounted", "mount with another -o log-file=");
+}
+
+static int child_main(const struct mount_args *a, int report_fd)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	setsid();
+	(void)dup2(null, STDIN_FILENO);
+	(void)dup2(null, STDOUT_FILENO);
+	if (chdir("/") < 0)
+		return MOUNT_SYSTEM;
+	return mount_serve(a, report_fd);
+}
+
+static int run(const struct mount_args *a)
 {
 	struct err err = ERR_INIT;
 	int fds[2], code;
 	pid_t pid;
 
-	if (pipe2(fds, O_CLOEXEC) < 0) {
-		err_set(&err, -errno, "cannot make a pipe: %s", strerror(errno));
+	if (a->options.foreground || a->options.debug)
+		return mount_serve(a, -1);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0) {
+		err_set(&err, -errno, "cannot make a pair of sockets: %s", strerror(errno));
 		return fail(&err, MOUNT_SYSTEM);
 	}
 	/* Before any thread exists: threads do not survive a fork. */
@@ -177,44 +224,21 @@ static int run(struct mount_args *a)
 	}
 	if (pid == 0) {
 		close(fds[0]);
-		if (!a->options.foreground && !a->options.debug) {
-			int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-			setsid();
-			(void)dup2(null, STDIN_FILENO);
-			(void)dup2(null, STDOUT_FILENO);
-			if (chdir("/") < 0)
-				_exit(MOUNT_SYSTEM);
-		}
-		_exit(mount_serve(a, fds[1]));
+		_exit(child_main(a, fds[1]));
 	}
 	close(fds[1]);
 	code = mount_report_read(fds[0], &err);
 	if (code != MOUNT_OK)
 		return fail(&err, code);
-	code = confirm(a);
+	code = confirm(a, fds[0]);
 	if (code == MOUNT_OK && a->verbose)
 		printf("%s: mounted %s on %s\n", program, a->source.text, a->target);
-	if (a->options.foreground || a->options.debug) {
-		int status = 0;
-
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
-		code = WIFEXITED(status) ? WEXITSTATUS(status) : MOUNT_FAILED;
-	}
 	return code;
 }
 
 int main(int argc, char **argv)
 {
-	struct mount_args a = {
-		.options = {
-			.timeo_ds = 300,
-			.mount_timeout_s = 60,
-			.max_threads = 16,
-			.snapshot_threshold = NODE_SNAPSHOT_THRESHOLD_DEFAULT,
-		},
-	};
+	struct mount_args a = { .options = mount_options_default(), .log_fd = -1 };
 	struct command_line cl = { .fake = false };
 	struct err err = ERR_INIT;
 	int code = MOUNT_FAILED;
@@ -241,5 +265,9 @@ int main(int argc, char **argv)
 		return remount(&a);
 	if (mount_source_resolve(&a, &code, &err) < 0)
 		return fail(&err, code);
-	return a.fake ? MOUNT_OK : run(&a);
+	if (a.fake)
+		return MOUNT_OK;
+	if (open_log(&a, &err) < 0)
+		return fail(&err, MOUNT_FAILED);
+	return run(&a);
 }

@@ -30,26 +30,41 @@ struct mount_options {
 	int64_t snapshot_threshold;
 	uint64_t snapshot_interval;
 	const char *log_level, *log_file, *listen, *fsname;
+	unsigned long flags_set, flags_cleared; /* MS_...: what a remount says about them */
 };
 
 extern const struct opt mount_options_table[];
 extern const size_t mount_options_count;
 
+/* What stands in a -o list that is empty. */
+struct mount_options mount_options_default(void);
+/*
+ * Takes every -o LIST, -oLIST, --options=LIST and -fvo LIST out of argv. Returns them joined by commas,
+ * "" for none; the caller frees it. NULL with err when a list is missing.
+ */
+char *mount_options_take(int *argc, char **argv, struct err *err);
+/*
+ * Parses list (modified; values borrow from it) into o. Names in x- or X- are for others; of ro and rw and
+ * such pairs the last one counts; with remount in it, what the kernel shows of a FUSE mount is skipped.
+ * 0 or -EINVAL.
+ */
+int mount_options_parse(char *list, bool sloppy, struct mount_options *o, struct err *err);
+
 struct mount_source {
 	const char *text;    /* as given */
 	bool embedded;       /* a directory: the node runs in this process */
 	char dir[4096];      /* embedded: resolved */
-	char *addresses[MOUNT_ADDRESSES_MAX];
+	char *addresses[MOUNT_ADDRESSES_MAX]; /* owned; paths of sockets are absolute */
 	size_t address_count;
 };
 
 struct mount_args {
 	const char *target;
 	char target_path[4096]; /* resolved */
-	bool fake, sloppy, verbose, print_options, help, version;
+	bool fake, verbose;
 	struct mount_source source;
 	struct mount_options options;
-	char *option_text;   /* what -o said, for remount */
+	int log_fd;             /* where the process that stays writes its log; -1: stderr */
 };
 
 /* source.c: what the source operand is. Makes a new store when options.create says so. Errors in four
@@ -57,10 +72,16 @@ struct mount_args {
 int mount_source_resolve(struct mount_args *args, int *exit_code, struct err *err);
 void mount_source_release(struct mount_source *source);
 
-/* serve.c: the process that stays. Reports one line on report_fd ("ok", or an encoded error) and
- * progress lines on stderr before. Returns its exit code. */
+/*
+ * serve.c: the process that stays. Prints progress to stderr while it takes long; then stderr is the log.
+ *
+ * report_fd is one end of a stream socket, taken; -1: no parent, errors go to stderr. Over it: we report the
+ * outcome, the parent looks whether the mount works and confirms. A parent that closes its end before that
+ * has given up: then nothing stays mounted. Returns the exit code.
+ */
 int mount_serve(const struct mount_args *args, int report_fd);
-/* The other end: 0, or the exit code after filling err. */
+/* The other end: MOUNT_OK, or the exit code after filling err. */
 int mount_report_read(int fd, struct err *err);
+void mount_report_confirm(int fd);
 
 #endif

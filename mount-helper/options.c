@@ -1,4 +1,10 @@
-/* options.c - every mount option, with its default; mount.quorumfs(8) is compared with this table. */
+/*
+ * options.c - every mount option, with its default (mount.quorumfs(8) is compared with this table), and
+ * what mount(8) makes of -o lists: several of them, options for others, pairs of which the last counts.
+ */
+#include <sys/mount.h>
+
+#include "base/buf.h"
 #include "mount-helper/mount.h"
 
 #define AT(field) offsetof(struct mount_options, field)
@@ -77,3 +83,176 @@ const struct opt mount_options_table[] = {
 	IGNORED("reconnect", "accepted: always so"),
 };
 const size_t mount_options_count = ARRAY_SIZE(mount_options_table);
+
+/* Flags that have two names. */
+static const struct pair {
+	const char *on, *off;
+	size_t offset;
+	unsigned long flag;
+} pairs[] = {
+	{ "ro", "rw", AT(ro), MS_RDONLY },
+	{ "nodev", "dev", AT(nodev), MS_NODEV },
+	{ "nosuid", "suid", AT(nosuid), MS_NOSUID },
+	{ "noexec", "exec", AT(noexec), MS_NOEXEC },
+	{ "allow_other", "noallow_other", AT(allow_other), 0 },
+	{ "noallow_other", "allow_other", AT(no_allow_other), 0 },
+};
+
+/* What the kernel and libfuse show in the mount table; mount(8) hands it back for a remount. */
+static const char *const shown_by_kernel[] = { "user_id=", "group_id=", "max_read=", "blksize=", "rootmode=", "fd=" };
+
+struct mount_options mount_options_default(void)
+{
+	return (struct mount_options){
+		.timeo_ds = 300,
+		.mount_timeout_s = 60,
+		.max_threads = 16,
+		.snapshot_threshold = NODE_SNAPSHOT_THRESHOLD_DEFAULT,
+	};
+}
+
+/* ---- argv ---- */
+
+/* The o of -o, -fvo, -oLIST: what is behind it, or NULL. Flags may stand in front of it only. */
+static const char *short_list(const char *arg)
+{
+	size_t flags;
+
+	if (arg[0] != '-' || arg[1] == '-')
+		return NULL;
+	flags = strspn(arg + 1, "fsnvhV");
+	return arg[1 + flags] == 'o' ? arg + 2 + flags : NULL;
+}
+
+static bool has_separate_value(const char *arg)
+{
+	return strcmp(arg, "-t") == 0 || strcmp(arg, "-N") == 0 || strcmp(arg, "--types") == 0 ||
+	       strcmp(arg, "--namespace") == 0;
+}
+
+char *mount_options_take(int *argc, char **argv, struct err *err)
+{
+	static const char missing[] = "";
+	struct buf joined = BUF_INIT;
+	bool only_operands = false;
+	int kept = 1;
+
+	for (int i = 1; i < *argc; i++) {
+		char *arg = argv[i];
+		const char *after_o = only_operands ? NULL : short_list(arg);
+		const char *list = after_o && *after_o ? after_o : NULL;
+		size_t flags = after_o ? (size_t)(after_o - arg) - 2 : 0;
+
+		if (only_operands || strcmp(arg, "--") == 0) {
+			only_operands = true;
+			argv[kept++] = arg;
+			continue;
+		}
+		if (strncmp(arg, "--options=", 10) == 0)
+			list = arg + 10;
+		else if ((after_o && !list) || strcmp(arg, "--options") == 0)
+			list = i + 1 < *argc ? argv[++i] : missing;
+		if (list == missing)
+			goto fail;
+		if (list)
+			buf_printf(&joined, "%s%s", joined.len ? "," : "", list);
+		if (after_o)
+			arg[1 + flags] = '\0'; /* the flags in front stay */
+		if (!list || flags > 0)
+			argv[kept++] = arg;
+		if (!list && has_separate_value(arg) && i + 1 < *argc)
+			argv[kept++] = argv[++i];
+	}
+	*argc = kept;
+	buf_put_u8(&joined, 0);
+	return (char *)joined.data;
+fail:
+	buf_release(&joined);
+	err_set(err, -EINVAL, "option '-o' needs a value: OPTIONS");
+	return NULL;
+}
+
+/* ---- one list ---- */
+
+static const char *next_item(const char *item)
+{
+	const char *comma = strchr(item, ',');
+
+	return comma ? comma + 1 : NULL;
+}
+
+static bool item_is(const char *item, const char *name)
+{
+	size_t len = strlen(name);
+
+	return strncmp(item, name, len) == 0 && (item[len] == ',' || item[len] == '\0');
+}
+
+static bool has_item(const char *list, const char *name)
+{
+	for (const char *p = list; p; p = next_item(p))
+		if (item_is(p, name))
+			return true;
+	return false;
+}
+
+static bool is_foreign(const char *item, bool remount)
+{
+	if (strncmp(item, "x-", 2) == 0 || strncmp(item, "X-", 2) == 0)
+		return true;
+	for (size_t i = 0; remount && i < ARRAY_SIZE(shown_by_kernel); i++)
+		if (strncmp(item, shown_by_kernel[i], strlen(shown_by_kernel[i])) == 0)
+			return true;
+	return false;
+}
+
+static void strip_foreign(char *list, bool remount)
+{
+	char *out = list;
+
+	for (char *p = list; *p;) {
+		size_t len = strcspn(p, ",");
+		char *item = p;
+
+		p += len + (p[len] ? 1 : 0);
+		if (is_foreign(item, remount))
+			continue;
+		if (out != list)
+			*out++ = ',';
+		memmove(out, item, len);
+		out += len;
+	}
+	*out = '\0';
+}
+
+/* 1: the last of both is on, -1: off, 0: neither is there. */
+static int last_of_pair(const char *list, const struct pair *pair)
+{
+	int said = 0;
+
+	for (const char *p = list; p; p = next_item(p))
+		said = item_is(p, pair->on) ? 1 : item_is(p, pair->off) ? -1 : said;
+	return said;
+}
+
+int mount_options_parse(char *list, bool sloppy, struct mount_options *o, struct err *err)
+{
+	int said[ARRAY_SIZE(pairs)];
+	int ret;
+
+	strip_foreign(list, has_item(list, "remount"));
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
+		said[i] = last_of_pair(list, &pairs[i]);
+	ret = opt_parse_list(mount_options_table, mount_options_count, list, sloppy, o, err);
+	if (ret < 0)
+		return ret;
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		if (said[i] < 0)
+			*(bool *)(void *)((char *)o + pairs[i].offset) = false;
+		o->flags_set |= said[i] > 0 ? pairs[i].flag : 0;
+		o->flags_cleared |= said[i] < 0 ? pairs[i].flag : 0;
+	}
+	if (o->hard && o->softerr)
+		return err_set(err, -EINVAL, "the options 'hard' and 'softerr' exclude each other");
+	return 0;
+}

@@ -4,11 +4,16 @@
  *
  * Order: node or connection first, then one GETATTR of the root (so there is quorum), then mount(2), then
  * the loop; "ok" is reported when INIT was answered. Whatever fails before leaves the mount point alone.
+ *
+ * While that goes on a watcher thread says what is waited for, and looks at the parent: if it goes away
+ * before it has confirmed, nobody was told of a mount, and none may stay.
  */
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sodium.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -16,35 +21,50 @@
 #include "base/log.h"
 #include "mount-helper/mount.h"
 
+#define PROGRESS_MS 2000
+
+enum phase {
+	PHASE_OPENING, /* the store, or the first connection */
+	PHASE_ASKING,  /* for the root */
+	PHASE_MOUNTED,
+};
+
 struct served {
 	const struct mount_args *args;
-	int report_fd;
+	int report_fd;   /* -1: no parent */
+	int progress_fd; /* where the caller reads */
+	int over_fd;     /* eventfd: the watcher has nothing left to do */
+	uint64_t start_ms;
 	struct node *node;
+	pthread_t node_watcher; /* when node_watched */
+	bool node_watched;
 	struct node_channel *channel;
 	struct node_remote *remote;
 	struct fs_session *session;
-	struct fs_fuse *fuse;
 	uint8_t uuid[KV_UUID_SIZE];
+
+	pthread_mutex_t lock; /* guards all below */
+	pthread_cond_t changed;
+	enum phase phase;
+	bool abandoned; /* the parent has gone without confirming */
+	bool root_done;
+	int root_status;
+	struct fs_fuse *_Atomic fuse; /* read by callbacks without the lock */
 };
 
-/* ---- the line that tells the parent ------------------------------------------------------------ */
+/* ---- what the parent is told ---------------------------------------------------------------------- */
 
-static void report_error(int fd, const struct err *err, int exit_code)
+static void report_error(const struct served *s, const struct err *err, int exit_code)
 {
 	uint8_t code = (uint8_t)exit_code;
 
-	(void)io_write_all(fd, &code, 1);
-	(void)io_write_all(fd, err, sizeof(*err));
-}
-
-static void report_ok(void *ctx)
-{
-	struct served *s = ctx;
-	uint8_t code = MOUNT_OK;
-
+	if (s->report_fd < 0) {
+		(void)dup2(s->progress_fd, STDERR_FILENO);
+		err_print(err, "mount.quorumfs");
+		return;
+	}
 	(void)io_write_all(s->report_fd, &code, 1);
-	close(s->report_fd);
-	s->report_fd = -1;
+	(void)io_write_all(s->report_fd, err, sizeof(*err));
 }
 
 static int read_whole(int fd, void *data, size_t len)
@@ -70,19 +90,112 @@ int mount_report_read(int fd, struct err *err)
 
 	if (read_whole(fd, &code, 1) < 0 || (code != MOUNT_OK && read_whole(fd, err, sizeof(*err)) < 0)) {
 		err_set(err, -EPIPE, "the process that was to serve the mount ended without a word");
-		err_advise(err, "nothing was mounted", "mount with -o foreground,log-level=debug to see why");
+		err_advise(err, "nothing was mounted", "mount again with -o foreground,log-level=debug");
 		return MOUNT_FAILED;
 	}
 	return code;
+}
+
+void mount_report_confirm(int fd)
+{
+	uint8_t code = MOUNT_OK;
+
+	(void)io_write_all(fd, &code, 1);
+}
+
+/* ---- the watcher ------------------------------------------------------------------------------------ */
+
+static const char *waits_for(const struct served *s, enum phase phase)
+{
+	const struct mount_source *src = &s->args->source;
+	struct fs_session_stats st;
+
+	if (phase == PHASE_OPENING)
+		return src->embedded ? "the store to open" : "the connection";
+	fs_session_stats(s->session, &st);
+	if (!st.connected)
+		return "a node that answers";
+	return st.has_leader ? "the file system" : "quorum";
+}
+
+static void say_progress(struct served *s)
+{
+	enum phase phase;
+
+	pthread_mutex_lock(&s->lock);
+	phase = s->phase;
+	pthread_mutex_unlock(&s->lock);
+	dprintf(s->progress_fd, "mount.quorumfs: %s: waiting for %s at '%s' ... %llu s\n", s->args->target,
+		waits_for(s, phase), s->args->source.text,
+		(unsigned long long)(clock_boot_ms() - s->start_ms) / 1000);
+}
+
+static void abandon(struct served *s)
+{
+	pthread_mutex_lock(&s->lock);
+	/* Opening cannot be interrupted; a store bears being killed at any time. */
+	if (s->phase == PHASE_OPENING)
+		_exit(MOUNT_FAILED);
+	s->abandoned = true;
+	pthread_cond_signal(&s->changed);
+	if (s->fuse)
+		fs_fuse_stop(s->fuse);
+	pthread_mutex_unlock(&s->lock);
+	log_warning("mount", "the process that asked for the mount has gone: nothing stays mounted");
+}
+
+static void *watcher_main(void *arg)
+{
+	struct served *s = arg;
+	struct pollfd fds[] = {
+		{ .fd = s->over_fd, .events = POLLIN },
+		{ .fd = s->report_fd, .events = POLLIN }, /* poll() skips -1 */
+	};
+
+	for (;;) {
+		int n = poll(fds, ARRAY_SIZE(fds), PROGRESS_MS);
+		uint8_t code;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0) {
+			say_progress(s);
+			continue;
+		}
+		if (!fds[0].revents && read_whole(s->report_fd, &code, 1) < 0)
+			abandon(s);
+		break;
+	}
+	if (s->report_fd >= 0)
+		close(s->progress_fd); /* the caller may wait for its end */
+	return NULL;
+}
+
+static void end_watch(const struct served *s)
+{
+	uint64_t one = 1;
+
+	(void)io_write_all(s->over_fd, &one, sizeof(one));
+}
+
+static void started(void *ctx)
+{
+	struct served *s = ctx;
+	uint8_t code = MOUNT_OK;
+
+	if (s->report_fd < 0)
+		end_watch(s);
+	else
+		(void)io_write_all(s->report_fd, &code, 1);
 }
 
 /* ---- parts --------------------------------------------------------------------------------------- */
 
 static bool killed(void *ctx, uint32_t pid)
 {
-	struct served *s = ctx;
+	const struct served *s = ctx;
 
-	return fs_fuse_killed(s->fuse, pid);
+	return s->fuse && fs_fuse_killed(s->fuse, pid);
 }
 
 static size_t held(void *ctx, uint64_t *inos, size_t count)
@@ -129,9 +242,9 @@ static int connect_node(struct served *s, struct err *err)
 	no.snapshot_threshold = o->snapshot_threshold;
 	no.snapshot_interval = o->snapshot_interval;
 	ret = node_start(&no, &s->node, err);
-	if (ret == -EBUSY)
-		err_advise(err, "the node that has it open", "mount -t quorumfs %s/node.sock %s", src->dir,
-			   s->args->target);
+	if (ret == -EBUSY) /* here we know better what to do than the store does */
+		snprintf(err->next, sizeof(err->next), "mount -t quorumfs %.120s/node.sock %.80s", src->dir,
+			 s->args->target);
 	if (ret < 0)
 		return ret;
 	s->channel = node_channel_new(s->node);
@@ -140,83 +253,84 @@ static int connect_node(struct served *s, struct err *err)
 	return 0;
 }
 
-struct root_wait {
-	pthread_mutex_t lock; /* guards done, status */
-	pthread_cond_t changed;
-	bool done;
-	int status;
-};
-
 static void on_root(void *ctx, int status, const struct fs_reply *reply)
 {
-	struct root_wait *w = ctx;
+	struct served *s = ctx;
 
 	(void)reply;
-	pthread_mutex_lock(&w->lock);
-	w->done = true;
-	w->status = status;
-	pthread_cond_signal(&w->changed);
-	pthread_mutex_unlock(&w->lock);
+	pthread_mutex_lock(&s->lock);
+	s->root_done = true;
+	s->root_status = status;
+	pthread_cond_signal(&s->changed);
+	pthread_mutex_unlock(&s->lock);
 }
 
-static void say_waiting(const struct served *s, uint64_t waited_ms)
+static struct timespec seconds_from_now(uint64_t seconds)
 {
-	struct fs_session_stats st;
+	struct timespec ts;
 
-	fs_session_stats(s->session, &st);
-	fprintf(stderr, "mount.quorumfs: %s: waiting for %s ... %llus\n", s->args->target,
-		!st.connected ? "a node that answers" : !st.has_leader ? "quorum" : "the file system",
-		(unsigned long long)(waited_ms / 1000));
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	ts.tv_sec += (time_t)seconds;
+	return ts;
 }
 
-static int ask_root(struct served *s, struct root_wait *w, uint64_t start_ms, uint64_t *said_ms)
+/* One question; its answer may still come after the time is over. */
+static int ask_root(struct served *s, const struct timespec *until)
 {
 	struct fs_request rq = { .op = FS_GETATTR, .ino = FS_ROOT_INO };
-	uint64_t limit_ms = s->args->options.mount_timeout_s * 1000;
+	int ret = -ETIMEDOUT;
 
-	w->done = false;
-	(void)fs_session_submit(s->session, &rq, 0, on_root, w, NULL);
-	pthread_mutex_lock(&w->lock);
-	while (!w->done && clock_boot_ms() - start_ms < limit_ms) {
-		struct timespec ts;
+	pthread_mutex_lock(&s->lock);
+	s->root_done = false;
+	pthread_mutex_unlock(&s->lock);
+	(void)fs_session_submit(s->session, &rq, 0, on_root, s, NULL);
+	pthread_mutex_lock(&s->lock);
+	while (!s->root_done && !s->abandoned &&
+	       pthread_cond_clockwait(&s->changed, &s->lock, CLOCK_MONOTONIC, until) == 0)
+		;
+	if (s->abandoned)
+		ret = -ECANCELED;
+	else if (s->root_done)
+		ret = s->root_status;
+	pthread_mutex_unlock(&s->lock);
+	return ret;
+}
 
-		clock_gettime(CLOCK_REALTIME, &ts);
-		ts.tv_sec += 1;
-		(void)pthread_cond_timedwait(&w->changed, &w->lock, &ts);
-		if (!w->done && clock_boot_ms() - *said_ms >= 2000) {
-			*said_ms = clock_boot_ms();
-			say_waiting(s, clock_boot_ms() - start_ms);
-		}
-	}
-	pthread_mutex_unlock(&w->lock);
-	return w->done ? w->status : -ETIMEDOUT;
+static int advise_no_answer(const struct served *s, bool connected, struct err *err)
+{
+	static const char works[] = "nothing was mounted, nothing is lost";
+	const struct mount_source *src = &s->args->source;
+	const char *node = src->embedded ? src->dir : src->addresses[0];
+	const char *slash = strrchr(node, '/');
+
+	/* A socket in its usual place tells where the store is. */
+	if (!connected && !src->embedded && slash && strcmp(slash, "/node.sock") == 0)
+		return err_advise(err, works, "quorumfsd %.*s", (int)(slash - node) - 5, node + 5);
+	return err_advise(err, works, "quorumfs status --node %s", node);
 }
 
 /* A cluster that was just made has no root until its first leader made it. */
 static int wait_root(struct served *s, struct err *err)
 {
-	struct root_wait *w = mem_calloc(1, sizeof(*w)); /* outlives a timeout: the process then ends */
-	uint64_t start_ms = clock_boot_ms();
-	uint64_t said_ms = start_ms;
+	struct timespec until = seconds_from_now(s->args->options.mount_timeout_s);
 	struct fs_session_stats st;
+	struct timespec now;
 	int ret;
 
-	pthread_mutex_init(&w->lock, NULL);
-	pthread_cond_init(&w->changed, NULL);
 	do {
-		ret = ask_root(s, w, start_ms, &said_ms);
+		ret = ask_root(s, &until);
 		if (ret == -ESTALE)
 			clock_sleep_ms(20);
+		now = seconds_from_now(0);
 	} while ((ret == -ESTALE || ret == -ETIMEDOUT) &&
-		 clock_boot_ms() - start_ms < s->args->options.mount_timeout_s * 1000);
+		 (now.tv_sec < until.tv_sec || (now.tv_sec == until.tv_sec && now.tv_nsec < until.tv_nsec)));
 	if (ret == 0)
 		return 0;
 	fs_session_stats(s->session, &st);
 	err_set(err, ret, "cannot mount '%s': no answer from '%s' within %llu s: %s", s->args->target,
 		s->args->source.text, (unsigned long long)s->args->options.mount_timeout_s,
 		!st.connected ? "no node can be reached" : !st.has_leader ? "there is no quorum" : strerror(-ret));
-	return err_advise(err, "nothing was mounted, nothing is lost", "quorumfs status --node %s",
-			  s->args->source.text);
+	return advise_no_answer(s, st.connected, err);
 }
 
 static int mount_fuse(struct served *s, struct err *err)
@@ -238,10 +352,18 @@ static int mount_fuse(struct served *s, struct err *err)
 		.entry_timeout = o->entry_timeout,
 		.negative_timeout = o->negative_timeout,
 	};
-	int ret = fs_fuse_mount(&fo, &s->fuse, err);
+	struct fs_fuse *fuse = NULL;
+	int ret = fs_fuse_mount(&fo, &fuse, err);
 
-	if (ret == 0)
-		fs_fuse_attach(s->fuse, s->session);
+	if (ret < 0)
+		return ret;
+	fs_fuse_attach(fuse, s->session);
+	pthread_mutex_lock(&s->lock);
+	s->fuse = fuse;
+	s->phase = PHASE_MOUNTED;
+	if (s->abandoned)
+		ret = err_set(err, -ECANCELED, "the process that asked for the mount has gone");
+	pthread_mutex_unlock(&s->lock);
 	return ret;
 }
 
@@ -280,36 +402,61 @@ static void *watch_node(void *arg)
 	return NULL;
 }
 
-static void redirect_log(const struct mount_options *o)
-{
-	int fd = open(o->log_file ? o->log_file : "/dev/null", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-
-	if (o->foreground || o->debug || fd < 0)
-		return;
-	(void)dup2(fd, STDERR_FILENO);
-	(void)dup2(fd, STDOUT_FILENO);
-	close(fd);
-}
-
-static void started(void *ctx)
-{
-	struct served *s = ctx;
-
-	report_ok(ctx);
-	redirect_log(&s->args->options);
-}
-
 static void release(struct served *s)
 {
 	if (s->remote)
-		node_remote_detach(s->remote);
+		node_remote_mute(s->remote);
 	if (s->channel)
-		node_channel_free(s->channel);
+		node_channel_detach(s->channel);
 	if (s->session)
 		fs_session_free(s->session);
 	node_remote_free(s->remote);
+	node_channel_free(s->channel);
 	signalled_fuse = NULL;
 	fs_fuse_free(s->fuse);
+	if (s->node) {
+		node_stop_request(s->node);
+		if (s->node_watched)
+			pthread_join(s->node_watcher, NULL);
+		node_stop(s->node);
+	}
+	pthread_cond_destroy(&s->changed);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+static int serve(struct served *s, struct err *err)
+{
+	int ret = connect_node(s, err);
+
+	if (ret < 0)
+		return ret;
+	pthread_mutex_lock(&s->lock);
+	s->phase = PHASE_ASKING;
+	pthread_mutex_unlock(&s->lock);
+	ret = wait_root(s, err);
+	if (ret == 0)
+		ret = mount_fuse(s, err);
+	if (ret < 0)
+		return ret;
+	catch_signals(s);
+	s->node_watched = s->node && pthread_create(&s->node_watcher, NULL, watch_node, s) == 0;
+	ret = fs_fuse_run(s->fuse, started, s);
+	return ret < 0 ? err_set(err, ret, "serving '%s' ended: %s", s->args->target, strerror(-ret)) : 0;
+}
+
+/* From here on stderr is the log; progress goes where stderr was. */
+static int prepare(struct served *s, struct err *err)
+{
+	s->progress_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	s->over_fd = eventfd(0, EFD_CLOEXEC);
+	if (s->over_fd < 0)
+		return err_set(err, -errno, "cannot make an eventfd: %s", strerror(errno));
+	if (s->args->log_fd >= 0)
+		(void)dup2(s->args->log_fd, STDERR_FILENO);
+	if (sodium_init() < 0)
+		return err_set(err, -EIO, "libsodium cannot be initialised");
+	return 0;
 }
 
 int mount_serve(const struct mount_args *args, int report_fd)
@@ -317,38 +464,29 @@ int mount_serve(const struct mount_args *args, int report_fd)
 	struct served *s = mem_calloc(1, sizeof(*s));
 	struct err err = ERR_INIT;
 	pthread_t watcher;
-	bool watched = false;
+	bool watched;
 	int ret;
 
 	s->args = args;
 	s->report_fd = report_fd;
+	s->start_ms = clock_boot_ms();
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->changed, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	if (sodium_init() < 0)
-		ret = err_set(&err, -EIO, "libsodium cannot be initialised");
-	else
-		ret = connect_node(s, &err);
+	ret = prepare(s, &err);
+	watched = ret == 0 && pthread_create(&watcher, NULL, watcher_main, s) == 0;
+	if (ret == 0 && !watched)
+		ret = err_set(&err, -EAGAIN, "cannot start a thread");
 	if (ret == 0)
-		ret = wait_root(s, &err);
-	if (ret == 0)
-		ret = mount_fuse(s, &err);
-	if (ret == 0) {
-		catch_signals(s);
-		watched = s->node && pthread_create(&watcher, NULL, watch_node, s) == 0;
-		ret = fs_fuse_run(s->fuse, started, s);
-		if (ret < 0)
-			err_set(&err, ret, "serving '%s' ended: %s", args->target, strerror(-ret));
+		ret = serve(s, &err);
+	if (ret < 0) {
+		err_advise(&err, "nothing is mounted", "mount again with -o foreground,log-level=debug");
+		report_error(s, &err, MOUNT_FAILED);
 	}
-	if (ret < 0 && s->report_fd >= 0) {
-		err_advise(&err, "nothing was mounted", "mount with -o foreground,log-level=debug to see why");
-		report_error(s->report_fd, &err, MOUNT_FAILED);
+	if (watched) {
+		end_watch(s);
+		pthread_join(watcher, NULL);
 	}
 	release(s);
-	if (s->node) {
-		node_stop_request(s->node);
-		if (watched)
-			pthread_join(watcher, NULL);
-		node_stop(s->node);
-	}
-	free(s);
 	return ret < 0 ? MOUNT_FAILED : MOUNT_OK;
 }

@@ -1,6 +1,7 @@
 /*
  * source.c - the source operand: a store's directory (embedded node), a node's socket, or hosts.
  */
+#include <dirent.h>
 #include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -56,9 +57,19 @@ static int parse_hosts(struct mount_source *s, struct err *err)
 	return ret;
 }
 
-static bool is_empty_or_missing(const char *dir)
+static bool is_empty_or_missing(const char *path)
 {
-	return rmdir(dir) == 0 || errno == ENOENT;
+	DIR *dir = opendir(path);
+	const struct dirent *entry;
+	bool empty = true;
+
+	if (!dir)
+		return errno == ENOENT;
+	while ((entry = readdir(dir)) != NULL)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			empty = false;
+	closedir(dir);
+	return empty;
 }
 
 static int make_store(struct mount_source *s, struct err *err)
@@ -87,24 +98,22 @@ static int check_nesting(const struct mount_args *args, struct err *err)
 	return err_advise(err, "nothing was mounted", "mount -t quorumfs %s SOME-OTHER-DIR", args->source.dir);
 }
 
-static int resolve_directory(struct mount_args *args, int *exit_code, struct err *err)
+static int resolve_directory(struct mount_args *args, struct err *err)
 {
 	struct mount_source *s = &args->source;
 	struct store_identity identity;
-	struct stat st;
 	int ret;
 
 	s->embedded = true;
-	*exit_code = MOUNT_FAILED;
-	if (args->options.create && !args->fake && (stat(s->text, &st) < 0 || is_empty_or_missing(s->text))) {
-		ret = make_store(s, err);
-		if (ret < 0)
+	if (args->options.create && is_empty_or_missing(s->text)) {
+		ret = args->fake ? 0 : make_store(s, err);
+		if (ret < 0 || args->fake)
 			return ret;
 	}
 	if (!realpath(s->text, s->dir)) {
 		ret = err_set(err, -errno, "cannot open the store '%s': %s", s->text, strerror(errno));
-		err_advise(err, "nothing was mounted", "quorumfs init %s", s->text);
-		return ret;
+		return err_advise(err, "nothing was mounted", ret == -ENOENT ? "quorumfs init %s" : "ls -ld %s",
+				  s->text);
 	}
 	ret = check_nesting(args, err);
 	if (ret < 0)
@@ -115,24 +124,54 @@ static int resolve_directory(struct mount_args *args, int *exit_code, struct err
 	return ret;
 }
 
+/* The process that stays changes its directory, and sockets have short names: 107 bytes. */
+static int add_socket(struct mount_source *s, const char *path, struct err *err)
+{
+	struct buf b = BUF_INIT;
+	char *cwd = *path == '/' ? NULL : getcwd(NULL, 0);
+	int ret;
+
+	buf_printf(&b, "%s%s%s", cwd ? cwd : "", cwd ? "/" : "", path);
+	free(cwd);
+	ret = add_address(s, "unix:", (const char *)b.data, b.len, err);
+	buf_release(&b);
+	return ret;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text), end_len = strlen(end);
+
+	return len >= end_len && strcmp(text + len - end_len, end) == 0;
+}
+
+/* A slash elsewhere than in the ":/" that hosts may end with. */
+static bool is_path(const char *text)
+{
+	const char *slash = strchr(text, '/');
+
+	return text[0] == '.' || (slash && !(slash > text && slash[-1] == ':' && slash[1] == '\0'));
+}
+
 int mount_source_resolve(struct mount_args *args, int *exit_code, struct err *err)
 {
 	struct mount_source *s = &args->source;
-	struct stat st;
+	struct stat st = { .st_mode = 0 };
 	bool exists = stat(s->text, &st) == 0;
 
 	*exit_code = MOUNT_FAILED;
 	if (strncmp(s->text, "unix:", 5) == 0)
-		return add_address(s, "", s->text, strlen(s->text), err);
-	if (exists && S_ISSOCK(st.st_mode))
-		return add_address(s, "unix:", s->text, strlen(s->text), err);
+		return add_socket(s, s->text + 5, err);
+	/* A node that has not started yet has no socket: mounting waits for it. */
+	if (exists ? S_ISSOCK(st.st_mode) : is_path(s->text) && ends_with(s->text, ".sock"))
+		return add_socket(s, s->text, err);
 	if (exists && !S_ISDIR(st.st_mode)) {
 		err_set(err, -ENOTDIR, "the source '%s' is neither a store's directory nor a node's socket",
 			s->text);
 		return err_advise(err, "nothing was mounted", "quorumfs init DIR");
 	}
-	if (exists || strchr(s->text, '/') == s->text || s->text[0] == '.')
-		return resolve_directory(args, exit_code, err);
+	if (exists || is_path(s->text) || args->options.create)
+		return resolve_directory(args, err);
 	*exit_code = MOUNT_USAGE;
 	return parse_hosts(s, err);
 }

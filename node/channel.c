@@ -10,6 +10,7 @@ struct node_channel {
 	struct node *node;
 	struct fs_session *session; /* set before the node thread knows the channel */
 	uint64_t id;                /* node thread's; 0: not open */
+	atomic_bool detached;
 };
 
 bool node_command(struct node *node, struct command *cmd)
@@ -50,14 +51,20 @@ void node_channel_attach(struct node_channel *ch, struct fs_session *session)
 	(void)node_command(ch->node, &cmd);
 }
 
-void node_channel_free(struct node_channel *ch)
+void node_channel_detach(struct node_channel *ch)
 {
 	struct command cmd = { .type = COMMAND_CHANNEL_CLOSE, .channel = ch, .waited = true };
 
-	if (!ch)
-		return;
 	list_init(&cmd.link);
 	(void)node_command(ch->node, &cmd);
+}
+
+void node_channel_free(struct node_channel *ch)
+{
+	if (!ch)
+		return;
+	/* Commands run in order: behind this one none that names the channel is left. */
+	node_channel_detach(ch);
 	free(ch);
 }
 
@@ -65,8 +72,11 @@ static int channel_send(void *channel, const void *head, size_t head_len, const 
 			size_t tail_len)
 {
 	struct node_channel *ch = channel;
-	struct command *cmd = mem_calloc(1, sizeof(*cmd));
+	struct command *cmd;
 
+	if (atomic_load(&ch->detached))
+		return -ENOTCONN;
+	cmd = mem_calloc(1, sizeof(*cmd));
 	list_init(&cmd->link);
 	cmd->type = COMMAND_CHANNEL_MESSAGE;
 	cmd->channel = ch;
@@ -91,8 +101,12 @@ const struct fs_channel_ops node_channel_ops = { .send = channel_send, .move = c
 void channel_opened(struct node_channel *ch, uint64_t id)
 {
 	ch->id = id;
-	if (id != 0)
-		fs_session_on_up(ch->session);
+	fs_session_on_up(ch->session);
+}
+
+void channel_closed(struct node_channel *ch)
+{
+	ch->id = 0;
 }
 
 uint64_t channel_id(const struct node_channel *ch)

@@ -400,6 +400,7 @@ static void close_channel(struct node *node, struct command *cmd)
 		replica_client_close(node->replica, l->id);
 		link_free(l);
 	}
+	channel_closed(cmd->channel);
 }
 
 /* true: cmd was allocated for us and is done with. */

@@ -33,8 +33,8 @@ static const struct opt options[] = {
 	  .offset = offsetof(struct arguments, snapshot_interval), .value = "ENTRIES", .def = "0",
 	  .help = "entries since the last snapshot that make one due; 0: not used" },
 	{ .name = "segment-size", .kind = OPT_SIZE, .offset = offsetof(struct arguments, segment_bytes),
-	  .value = "BYTES", .def = "16M", .help = "size of a log segment",
-	  .min = 4 * 1024 * 1024, .max = 1024 * 1024 * 1024 },
+	  .value = "BYTES", .def = "0", .help = "size of a log segment; 0: 16M, less on a small disk",
+	  .max = 1024 * 1024 * 1024 },
 	{ .name = "tick", .kind = OPT_U64, .offset = offsetof(struct arguments, tick_ms),
 	  .value = "MS", .def = "50", .help = "length of a tick; elections start after 12 to 24 of them",
 	  .min = 5, .max = 10000 },
@@ -143,7 +143,6 @@ int main(int argc, char **argv)
 {
 	struct arguments a = {
 		.snapshot_threshold = NODE_SNAPSHOT_THRESHOLD_DEFAULT,
-		.segment_bytes = 16 * 1024 * 1024,
 		.tick_ms = 50,
 		.readers = 2,
 	};

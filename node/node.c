@@ -1,5 +1,6 @@
 /* node.c - see node.h: opening, starting, stopping a node in the right order. */
 #include <sodium.h>
+#include <sys/statvfs.h>
 
 #include "base/clock.h"
 #include "node/node_internal.h"
@@ -8,6 +9,9 @@
 #define DEFAULT_ELECTION_TICKS 12u /* 600 to 1200 ms */
 #define DEFAULT_HEARTBEAT_TICKS 2u
 #define DEFAULT_READERS 2u
+#define SEGMENT_BYTES_MIN (4ull * 1024 * 1024)
+#define SEGMENT_BYTES_MAX (16ull * 1024 * 1024)
+#define WAL_LIMIT_BYTES (64ull * 1024 * 1024) /* and at most a sixteenth of the file system */
 
 struct node_options node_options_default(const char *dir)
 {
@@ -98,10 +102,23 @@ static int make_replica(struct node *node, const struct store_boot *boot, struct
 	return 0;
 }
 
+/* 16 MiB, on a small disk a sixty-fourth of it: three or four segments always exist. */
+static uint64_t segment_bytes(const struct node_options *o)
+{
+	struct statvfs vfs;
+	uint64_t total;
+
+	if (o->segment_bytes != 0 || statvfs(o->dir, &vfs) < 0)
+		return o->segment_bytes;
+	total = (uint64_t)vfs.f_blocks * vfs.f_frsize;
+	return max_u64(SEGMENT_BYTES_MIN, min_u64(SEGMENT_BYTES_MAX, total / 64 & ~4095ull));
+}
+
 static int open_store(struct node *node, struct err *err)
 {
-	struct store_options options = { .segment_bytes = node->options.segment_bytes };
+	struct store_options options = { .segment_bytes = segment_bytes(&node->options) };
 	struct store_boot boot = { .incarnation = 0 };
+	struct store_space space = { .total_bytes = 0 };
 	struct kv *kv = NULL;
 	int ret = store_open(node->options.dir, 0, &options, &node->store, &boot, &kv, err);
 
@@ -113,6 +130,8 @@ static int open_store(struct node *node, struct err *err)
 	node->shared.group = boot.identity.group;
 	node->shared.self = boot.identity.node_id;
 	node->shared.incarnation = boot.incarnation;
+	(void)store_space(node->store, &space);
+	node->shared.wal_limit_bytes = min_u64(WAL_LIMIT_BYTES, space.total_bytes / 16);
 	ret = make_replica(node, &boot, kv, err);
 	kv_slot_init(&node->shared.slot, kv);
 	store_boot_release(&boot);

@@ -20,7 +20,7 @@ struct node_options {
 	uint32_t tick_ms;           /* 0: 50 */
 	uint32_t election_ticks;    /* 0: 12 */
 	uint32_t heartbeat_ticks;   /* 0: 2 */
-	uint64_t segment_bytes;     /* 0: the store's default */
+	uint64_t segment_bytes;     /* 0: 16 MiB, less on a small disk */
 	uint32_t readers;           /* reader threads; 0: 2 */
 };
 
@@ -60,7 +60,8 @@ struct node_channel;
 struct node_channel *node_channel_new(struct node *node);
 extern const struct fs_channel_ops node_channel_ops; /* channel argument: the struct node_channel */
 void node_channel_attach(struct node_channel *ch, struct fs_session *session);
-void node_channel_free(struct node_channel *ch); /* nothing is delivered after it returns */
+void node_channel_detach(struct node_channel *ch); /* nothing is delivered after it returns */
+void node_channel_free(struct node_channel *ch);   /* after the session is freed; accepts NULL */
 
 #define NODE_REMOTE_DEAD_MS 5000u /* a connection silent for so long is dropped */
 
@@ -71,8 +72,9 @@ extern const struct fs_channel_ops node_remote_ops; /* channel argument: the str
 /* Starts connecting; addresses as in net.h, copied. */
 void node_remote_attach(struct node_remote *r, struct fs_session *session, const uint8_t uuid[16],
 			const char *const *addresses, size_t count);
-void node_remote_detach(struct node_remote *r); /* nothing is delivered after it returns */
-void node_remote_free(struct node_remote *r);   /* after the session is freed; accepts NULL */
+/* Nothing is delivered after it returns; the session can still say BYE while it is freed. */
+void node_remote_mute(struct node_remote *r);
+void node_remote_free(struct node_remote *r); /* after the session is freed; accepts NULL */
 
 /* The admin protocol, also reachable as NET_ADMIN: JSON in, JSON out (docs/admin.md). Any thread but
  * the node's; blocks. */

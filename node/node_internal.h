@@ -127,7 +127,8 @@ bool loop_peer_open(const struct node *node, uint64_t id);
 /* channel.c */
 void channel_deliver(struct node_channel *ch, const void *data, size_t len); /* node thread */
 void channel_opened(struct node_channel *ch, uint64_t id);                   /* node thread */
-uint64_t channel_id(const struct node_channel *ch);
+void channel_closed(struct node_channel *ch);                                /* node thread */
+uint64_t channel_id(const struct node_channel *ch); /* 0: not open */
 /* Posts a command; when waited, returns once the node thread has done it. false: the node has ended. */
 bool node_command(struct node *node, struct command *cmd);
 

@@ -7,7 +7,9 @@
 #include "node/node.h"
 
 struct node_remote {
-	pthread_mutex_t lock; /* guards net while it is being made */
+	pthread_mutex_t lock;    /* guards net while it is being made */
+	pthread_mutex_t deliver; /* held while the session is called; guards muted */
+	bool muted;
 	struct net_client *net;
 	struct fs_session *session;
 };
@@ -44,15 +46,20 @@ static void on_up(void *ctx, const struct net_hello *answer)
 	struct node_remote *r = ctx;
 
 	(void)answer;
-	fs_session_on_up(r->session);
+	pthread_mutex_lock(&r->deliver);
+	if (!r->muted)
+		fs_session_on_up(r->session);
+	pthread_mutex_unlock(&r->deliver);
 }
 
 static void on_frame(void *ctx, uint8_t type, const uint8_t *payload, size_t len)
 {
 	struct node_remote *r = ctx;
 
-	if (type == NET_CLIENT)
+	pthread_mutex_lock(&r->deliver);
+	if (type == NET_CLIENT && !r->muted)
 		fs_session_on_message(r->session, payload, len);
+	pthread_mutex_unlock(&r->deliver);
 }
 
 static void on_down(void *ctx, const struct err *why)
@@ -60,7 +67,10 @@ static void on_down(void *ctx, const struct err *why)
 	struct node_remote *r = ctx;
 
 	(void)why;
-	fs_session_on_down(r->session);
+	pthread_mutex_lock(&r->deliver);
+	if (!r->muted)
+		fs_session_on_down(r->session);
+	pthread_mutex_unlock(&r->deliver);
 }
 
 struct node_remote *node_remote_new(void)
@@ -68,6 +78,7 @@ struct node_remote *node_remote_new(void)
 	struct node_remote *r = mem_calloc(1, sizeof(*r));
 
 	pthread_mutex_init(&r->lock, NULL);
+	pthread_mutex_init(&r->deliver, NULL);
 	return r;
 }
 
@@ -88,23 +99,20 @@ void node_remote_attach(struct node_remote *r, struct fs_session *session, const
 	pthread_mutex_unlock(&r->lock);
 }
 
-void node_remote_detach(struct node_remote *r)
+void node_remote_mute(struct node_remote *r)
 {
-	struct net_client *net = net_of(r);
-
-	if (!net)
-		return;
-	net_client_free(net);
-	pthread_mutex_lock(&r->lock);
-	r->net = NULL;
-	pthread_mutex_unlock(&r->lock);
+	pthread_mutex_lock(&r->deliver);
+	r->muted = true;
+	pthread_mutex_unlock(&r->deliver);
 }
 
 void node_remote_free(struct node_remote *r)
 {
 	if (!r)
 		return;
-	node_remote_detach(r);
+	if (r->net)
+		net_client_free(r->net);
+	pthread_mutex_destroy(&r->deliver);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
 }

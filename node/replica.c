@@ -19,6 +19,7 @@
 #define SPACE_EVERY_MS 2000u
 #define IDLE_CHECKPOINT_MS 3000u
 #define SNAPSHOT_RETRY_MS 10000u
+#define LOW_SPACE_LOG_BYTES (1024u * 1024)
 
 uint64_t replica_now(struct replica *r)
 {
@@ -404,6 +405,30 @@ static void on_persisted(struct replica *r, struct job_persist *p)
 	replica_step(r, &in);
 }
 
+static void ask_space(struct replica *r)
+{
+	struct job_space *space = job_new(JOB_SPACE, sizeof(*space));
+
+	r->space_ms = replica_now(r) + SPACE_EVERY_MS;
+	r->space_bytes = 0;
+	replica_submit(r, WORKER_READ, &space->job);
+}
+
+static void count_applied(struct replica *r, const struct job_apply *apply)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < apply->entry_count; i++)
+		bytes += 64 + (apply->entries[i].data ? apply->entries[i].data->len : 0);
+	r->since_bytes += bytes;
+	r->since_checkpoint_bytes += bytes;
+	r->space_bytes += bytes;
+	r->since_entries += apply->entry_count;
+	/* The disk must not run full between two looks at it. */
+	if (r->space_bytes > r->space.space.reserve_bytes / 8)
+		ask_space(r);
+}
+
 static void on_applied(struct replica *r, struct job_apply *apply)
 {
 	const struct raft_entry *last = &apply->entries[apply->entry_count - 1];
@@ -413,9 +438,7 @@ static void on_applied(struct replica *r, struct job_apply *apply)
 	r->applied_term = last->term;
 	r->apply_ms = replica_now(r);
 	r->dirty = true;
-	for (size_t i = 0; i < apply->entry_count; i++)
-		r->since_bytes += 64 + (apply->entries[i].data ? apply->entries[i].data->len : 0);
-	r->since_entries += apply->entry_count;
+	count_applied(r, apply);
 	client_answers(r, apply->answers, apply->answer_count);
 	if (apply->orphans)
 		r->orphans.pending = true;
@@ -446,6 +469,7 @@ static void on_checkpoint(struct replica *r, struct job_checkpoint *cp)
 
 	r->checkpointing = false;
 	r->state_bytes = cp->state_bytes;
+	r->since_checkpoint_bytes = 0;
 	in.durable.index = cp->durable_index;
 	job_free(&cp->job);
 	replica_step(r, &in);
@@ -467,7 +491,8 @@ static void checkpoint(struct replica *r)
 
 /*
  * Bytes of log after which a snapshot is due: the option, but at least the state's own size, so that a
- * snapshot never copies more than was written since the last one; staggered by node, the leader last.
+ * snapshot never copies more than was written since the last one; at most a sixteenth of the disk;
+ * staggered by node, the leader last.
  */
 static uint64_t threshold_bytes(const struct replica *r)
 {
@@ -476,13 +501,26 @@ static uint64_t threshold_bytes(const struct replica *r)
 	if (r->options.snapshot_threshold < 0)
 		return UINT64_MAX;
 	base = max_u64((uint64_t)r->options.snapshot_threshold, r->state_bytes);
+	if (r->space.space.total_bytes > 0)
+		base = min_u64(base, r->space.space.total_bytes / 16);
 	if (r->evaluating)
 		return base + base / 4;
 	return base + base / 16 * (r->options.self % 3);
 }
 
+bool replica_space_is_low(const struct replica *r)
+{
+	uint64_t image = r->options.snapshot_threshold < 0 ? 0 : r->state_bytes + r->since_checkpoint_bytes;
+
+	return r->space.space.total_bytes > 0 &&
+	       r->space.space.free_bytes < r->space.space.reserve_bytes + image;
+}
+
 static bool snapshot_is_due(const struct replica *r)
 {
+	/* Short of space the log goes as soon as it is worth it; an image still fits, see above. */
+	if (replica_space_is_low(r) && r->options.snapshot_threshold >= 0 && r->since_bytes > LOW_SPACE_LOG_BYTES)
+		return true;
 	if (r->snapshot_wanted || r->since_bytes > threshold_bytes(r))
 		return true;
 	return r->options.snapshot_interval > 0 && r->since_entries >= r->options.snapshot_interval;
@@ -569,12 +607,12 @@ static void on_installed(struct replica *r, struct job_install *install)
 
 static void on_space(struct replica *r, struct job_space *space)
 {
-	bool low = false;
+	bool low;
 
 	r->space.space = space->space;
 	r->space.log_bytes = space->log_bytes;
 	r->space.written_bytes = space->written_bytes;
-	low = space->space.free_bytes < space->space.reserve_bytes;
+	low = replica_space_is_low(r);
 	for (size_t i = 0; i < r->peer_count; i++)
 		low = low || (r->peers[i].connected && r->peers[i].space_low);
 	if (low == r->growth_allowed) {
@@ -670,12 +708,8 @@ void replica_tick(struct replica *r)
 		r->status_ms = now + STATUS_EVERY_MS;
 		status_send(r);
 	}
-	if (now >= r->space_ms) {
-		struct job_space *space = job_new(JOB_SPACE, sizeof(*space));
-
-		r->space_ms = now + SPACE_EVERY_MS;
-		replica_submit(r, WORKER_READ, &space->job);
-	}
+	if (now >= r->space_ms)
+		ask_space(r);
 	snapshot_if_due(r);
 	if (r->dirty && now >= r->apply_ms + IDLE_CHECKPOINT_MS)
 		checkpoint(r);

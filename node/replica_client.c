@@ -8,6 +8,8 @@
  */
 #include "node/replica_internal.h"
 
+#define READ_AGAIN_MS 50u
+
 static uint64_t waiter_hash(const uint8_t uuid[KV_UUID_SIZE], uint64_t seq)
 {
 	return hash64_seed(uuid, KV_UUID_SIZE, seq);
@@ -276,8 +278,8 @@ void client_start_rounds(struct replica *r)
 		struct raft_input in = { .type = RAFT_IN_READ };
 		struct read_round *round;
 
-		if (replica_leader(r) == 0)
-			return; /* a new leader's arrival calls again */
+		if (replica_leader(r) == 0 || replica_now(r) < r->reads_wait_ms)
+			return; /* a new leader's arrival or a tick calls again */
 		round = round_new(r);
 		in.read.id = round->id;
 		if (replica_step(r, &in) < 0) {
@@ -298,7 +300,9 @@ void client_on_read_result(struct replica *r, const struct raft_read_result *res
 		if (round->id != res->id)
 			continue;
 		if (!res->ok) {
+			/* Who we take for the leader is none any more: asked at once it would refuse again. */
 			round_regather(r, round);
+			r->reads_wait_ms = replica_now(r) + READ_AGAIN_MS;
 			return;
 		}
 		round->confirmed = true;
@@ -424,6 +428,7 @@ void client_on_leader_change(struct replica *r)
 	list_for_each(it, &r->rounds)
 		finish_answers(r, list_entry(it, struct read_round, link));
 	client_state(r);
+	r->reads_wait_ms = 0;
 	if (replica_leader(r) != 0)
 		client_resend(r);
 }

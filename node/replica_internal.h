@@ -107,18 +107,21 @@ struct replica {
 	struct list gathering_answers; /* struct confirm, likewise */
 	struct list rounds;    /* struct read_round, in order */
 	uint64_t reads_open;
+	uint64_t reads_wait_ms; /* the last round was refused: none before this */
 
 	/* peers */
 	struct peer peers[RAFT_NODES_MAX];
 	size_t peer_count;
 	uint64_t status_ms, space_ms;
 	struct job_space space; /* last result */
+	uint64_t space_bytes;   /* applied since it was asked for */
 
 	/* snapshots */
 	bool snapshot_running, fetch_running, checkpointing;
 	bool snapshot_wanted;
 	uint64_t since_bytes, since_entries; /* applied since the last snapshot */
-	uint64_t state_bytes;
+	uint64_t state_bytes;            /* at the last checkpoint */
+	uint64_t since_checkpoint_bytes; /* applied since then */
 	uint64_t snapshots_made, snapshots_installed;
 	uint64_t apply_ms;      /* last apply; an idle node checkpoints once, then is silent */
 	bool dirty;             /* applied since the last checkpoint */
@@ -140,6 +143,8 @@ bool replica_is_leader(const struct replica *r);
 uint64_t replica_leader(const struct replica *r);
 struct peer *replica_peer(struct replica *r, uint64_t id);
 void replica_submit(struct replica *r, enum worker_kind worker, struct job *job);
+/* Growth is refused: less than the reserve and one more image of the state would be left free. */
+bool replica_space_is_low(const struct replica *r);
 /* An operation of the leader's own, by the evaluator. */
 void replica_evaluate_internal(struct replica *r, const struct fs_request *rq);
 

@@ -5,8 +5,6 @@
 #include "base/log.h"
 #include "node/fetch.h"
 
-#define WAL_CHECKPOINT_BYTES (64u * 1024 * 1024)
-
 void worker_init(struct worker *w, enum worker_kind kind, struct worker_shared *shared)
 {
 	*w = (struct worker){ .kind = kind, .shared = shared };
@@ -185,7 +183,7 @@ void worker_after(struct worker *w, struct list *done)
 	/* By growth: while a snapshot pins the WAL, it cannot start anew and only grows. */
 	if (wal_bytes < w->wal_mark)
 		w->wal_mark = 0;
-	if (wal_bytes < w->wal_mark + WAL_CHECKPOINT_BYTES)
+	if (wal_bytes < w->wal_mark + w->shared->wal_limit_bytes)
 		return;
 	w->wal_mark = wal_bytes;
 	cp = job_new(JOB_CHECKPOINT, sizeof(*cp));

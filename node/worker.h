@@ -18,6 +18,7 @@ struct worker_shared {
 	uint32_t group;
 	uint64_t self;
 	uint64_t incarnation;
+	uint64_t wal_limit_bytes; /* growth of the WAL that makes a checkpoint due */
 	atomic_bool stopping; /* long jobs give up */
 };
 

@@ -80,10 +80,16 @@ static uint64_t wal_bytes(struct making *k)
 	return bytes;
 }
 
+/*
+ * Short of space a snapshot is what lets the log be cut, so it may use part of the reserve: growth is
+ * refused then, and the image gives its place to the chunks piece by piece.
+ */
 static int check_space(const struct making *k, uint64_t need, struct err *err)
 {
 	struct store_space space;
 	int ret = store_space(k->s, &space);
+
+	space.reserve_bytes /= 4;
 
 	if (ret < 0)
 		return cannot(k, ret, "free space", strerror(-ret), err);

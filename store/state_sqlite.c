@@ -23,7 +23,7 @@
 #define BLOCK_HEAD_LEN 4
 #define WRITER_CACHE_KIB 32768
 #define READER_CACHE_KIB 4096
-#define WAL_KEEP_BYTES 67108864 /* a longer WAL file is cut to this when it starts anew */
+#define WAL_KEEP_BYTES 16777216 /* a longer WAL file is cut to this when it starts anew */
 
 #define STR2(x) #x
 #define STR(x) STR2(x)

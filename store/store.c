@@ -23,7 +23,7 @@
 
 #define RESERVE_BYTES    (64u * 1024u * 1024u)
 #define RESERVE_SEGMENTS 4u
-#define RESERVE_SHARE    8u
+#define RESERVE_SHARE 4 /* at most a quarter of the file system */
 
 /* ---- small things -------------------------------------------------------------------------------
  */

@@ -90,7 +90,7 @@ uint64_t store_bytes_written(struct store *s);  /* since open: log and superbloc
 /*
  * The reserve is what a store needs to go on when nothing may grow any more: segments for the entries
  * that free space, a WAL, a snapshot's beginnings. The larger of 64 MiB and four segments, and never
- * more than an eighth of the file system, so that a small one is not all reserve.
+ * more than a quarter of the file system, so that a small one is not all reserve.
  */
 struct store_space {
 	uint64_t total_bytes, free_bytes; /* of the file system below */

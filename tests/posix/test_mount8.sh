@@ -3,10 +3,11 @@
 . "$(dirname "$0")/../lib/cluster.sh"
 
 # mount(8) looks in /sbin only; what is there already stays.
-if [ ! -e /sbin/mount.quorumfs ]; then
-	CLEANUP+=("rm -f /sbin/mount.quorumfs")
-	ln -s "$BUILD/bin/mount.quorumfs" /sbin/mount.quorumfs
-fi
+for name in mount.quorumfs mount.fuse.quorumfs; do
+	[ -e /sbin/$name ] && continue
+	CLEANUP+=("rm -f /sbin/$name")
+	ln -s "$BUILD/bin/mount.quorumfs" /sbin/$name
+done
 mkdir "$T/mnt"
 quorumfs init "$T/store" >/dev/null || fail init
 mount -t quorumfs "$T/store" "$T/mnt" -o noatime,_netdev,nofail || fail "mount -t quorumfs"

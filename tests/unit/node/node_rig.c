@@ -165,6 +165,7 @@ static void open_replica(struct rig_node *node, struct kv *kv, const struct stor
 		.heartbeat_ticks = 2,
 		.snapshot_threshold = rig->snapshot_threshold,
 		.snapshot_interval = rig->snapshot_interval,
+		.log_bytes = store_log_bytes(node->store),
 	};
 	struct kv_view *view = NULL;
 	struct err err = ERR_INIT;

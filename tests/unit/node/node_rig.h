@@ -101,6 +101,7 @@ struct rig_client {
 	bool no_resend;    /* RESEND is counted only */
 	uint64_t held[16]; /* inodes it holds open */
 	size_t held_count;
+	uint64_t held_below; /* and every inode below this */
 	unsigned resends, queries;
 	uint64_t last_query;
 	bool has_leader;

@@ -97,6 +97,14 @@ struct rig_op *rig_call(struct rig_client *c, const struct fs_request *rq)
 	return op;
 }
 
+static bool holds(const struct rig_client *c, uint64_t ino)
+{
+	for (size_t k = 0; k < c->held_count; k++)
+		if (c->held[k] == ino)
+			return true;
+	return ino < c->held_below;
+}
+
 /* ---- what comes from the node ---------------------------------------------------------------------- */
 
 static void on_reply(struct rig_client *c, const struct fs_msg *m)
@@ -144,9 +152,8 @@ static void on_query(struct rig_client *c, const struct fs_msg *query)
 	c->queries++;
 	c->last_query = query->tag;
 	for (size_t i = 0; i < query->body_len / 8; i++)
-		for (size_t k = 0; k < c->held_count; k++)
-			if (load_le64(query->body + 8 * i) == c->held[k])
-				buf_put_le64(&body, c->held[k]);
+		if (holds(c, load_le64(query->body + 8 * i)))
+			buf_put_le64(&body, load_le64(query->body + 8 * i));
 	m.tag = query->tag;
 	m.body = body.data;
 	m.body_len = body.len;

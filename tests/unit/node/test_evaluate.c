@@ -629,7 +629,7 @@ static void a_blocked_request_is_parked_and_evaluated_again_from_the_start(void 
 	}
 	assert_int_equal(f->answer_count, 0);
 	for (int k = 0; k < 3; k++) { /* truncate; write beyond it; something else */
-		struct fs_msg m = { .seq = seq, .low = seq };
+		struct fs_msg m = { .seq = seq, .low = k == 2 ? seq - 1 : seq }; /* the write is open */
 
 		seq++;
 		memset(m.uuid, 7, sizeof(m.uuid));

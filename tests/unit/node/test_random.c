@@ -4,7 +4,8 @@
  * Load: clients append numbered records to one key and one file, make and unlink files, over any node.
  * Faults: nodes killed and started, links cut, frozen and joined, workers held, leadership moved,
  * snapshots small enough to be installed. Then faults stop, progress must return, and every record is
- * there exactly once, those of a client's key in the order it had them answered.
+ * there exactly once. A read over any node holds every record that was acknowledged, to whomever, before
+ * the read was sent.
  *
  * SEED=n runs that one; RUNS=n as many from 1 on.
  */
@@ -17,15 +18,38 @@
 #define CLIENTS 3
 #define RECORDS 12
 #define RECORD_SIZE 8
+#define READS 64
+
+struct read {
+	struct rig_op *op;
+	uint64_t acknowledged; /* records, by bit, when it was sent */
+};
 
 struct load {
 	struct rig *rig;
 	struct rig_client *c[CLIENTS];
-	struct rig_op *last[CLIENTS];
+	struct rig_op *append[CLIENTS][RECORDS];
 	int issued[CLIENTS];
+	struct read reads[READS];
+	size_t read_count;
 	uint64_t ino;
 	char text[CLIENTS][RECORDS][RECORD_SIZE + 1];
 };
+
+static void issue_read(struct load *l, int k)
+{
+	struct fs_request get = rig_kv_get("log");
+	struct read *r = &l->reads[l->read_count];
+
+	if (l->read_count == READS)
+		return;
+	for (int c = 0; c < CLIENTS; c++)
+		for (int n = 0; n < l->issued[c]; n++)
+			if (l->append[c][n]->done)
+				r->acknowledged |= 1ull << (c * RECORDS + n);
+	r->op = rig_send(l->c[k], &get);
+	l->read_count++;
+}
 
 static void issue(struct load *l, int k)
 {
@@ -37,10 +61,10 @@ static void issue(struct load *l, int k)
 		return;
 	snprintf(l->text[k][n], sizeof(l->text[k][n]), "<%d.%04d>", k, n);
 	rq = rig_kv_append("log", l->text[k][n]);
-	(void)rig_send(l->c[k], &rq);
+	l->append[k][n] = rig_send(l->c[k], &rq);
 	rq = rig_write(l->ino, 0, l->text[k][n], RECORD_SIZE);
 	rq.flags = O_APPEND;
-	l->last[k] = rig_send(l->c[k], &rq);
+	(void)rig_send(l->c[k], &rq);
 	if (n % 3 == 0) {
 		snprintf(name, sizeof(name), "f%d.%d", k, n);
 		rq = n % 2 ? rig_create(FS_ROOT_INO, name) : rig_mkdir(FS_ROOT_INO, name);
@@ -132,6 +156,20 @@ static void check_records(struct load *l, const char *what, const char *text, si
 			RIG_ASSERT(l->rig, count_in(text, len, l->text[k][n]) == 1);
 }
 
+static void check_reads(struct load *l)
+{
+	for (size_t i = 0; i < l->read_count; i++) {
+		const struct read *r = &l->reads[i];
+		const char *text = r->op->status == 0 ? r->op->reply.data : "";
+		size_t len = r->op->status == 0 ? r->op->reply.data_len : 0;
+
+		RIG_ASSERT(l->rig, r->op->status == 0 || r->op->status == -ENOENT);
+		for (int b = 0; b < CLIENTS * RECORDS; b++)
+			if (r->acknowledged >> b & 1)
+				RIG_ASSERT(l->rig, count_in(text, len, l->text[b / RECORDS][b % RECORDS]) == 1);
+	}
+}
+
 static void check_end(struct load *l)
 {
 	struct rig *rig = l->rig;
@@ -143,8 +181,10 @@ static void check_end(struct load *l)
 			const struct rig_op *o = list_entry(it, struct rig_op, link);
 
 			RIG_ASSERT(rig, o->answers >= 1); /* a copy may be answered again */
-			RIG_ASSERT(rig, o->status == 0 || o->status == -EISDIR);
+			RIG_ASSERT(rig, o->status == 0 || (o->seq > 0 && o->status == -EISDIR) ||
+					(o->seq == 0 && o->status == -ENOENT));
 		}
+	check_reads(l);
 	for (size_t i = 0; i < rig->count; i++) {
 		const char *text = rig_local_get(&rig->nodes[i], "log");
 
@@ -185,6 +225,8 @@ static void run(uint64_t seed)
 	rig->shuffle = true;
 	for (int step = 0; step < 150 && !all_done(&l); step++) {
 		issue(&l, (int)prng_below(&rig->prng, CLIENTS));
+		if (prng_below(&rig->prng, 2) == 0)
+			issue_read(&l, (int)prng_below(&rig->prng, CLIENTS));
 		if (prng_below(&rig->prng, 3) == 0)
 			one_fault(&l);
 		rig_pass(rig, RIG_TICK_MS * (1 + prng_below(&rig->prng, 12)));

@@ -483,7 +483,7 @@ static void pipelined_changes_keep_their_order_over_leader_changes(void **state)
 	struct rig_op *op = NULL;
 
 	for (int n = 0; n < 60; n++) {
-		char text[8];
+		char text[16];
 		struct fs_request more;
 
 		snprintf(text, sizeof(text), "%02d.", n);
@@ -505,7 +505,7 @@ static void pipelined_changes_keep_their_order_over_leader_changes(void **state)
 	/* Exactly once each; a session's operations run at once, so order within a burst is free. */
 	assert_int_equal(strlen(rig_local_get(c->node, "k")), 180);
 	for (int n = 0; n < 60; n++) {
-		char text[8];
+		char text[16];
 
 		snprintf(text, sizeof(text), "%02d.", n);
 		assert_non_null(strstr(rig_local_get(c->node, "k"), text));
