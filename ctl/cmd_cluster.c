@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/file.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -60,13 +61,12 @@ static void daemon_path(char *out, size_t len)
 		snprintf(out, len, "quorumfsd");
 }
 
-static int spawn_node(const struct ctl_args *args, const char *base, int n, struct err *err)
+static int spawn_node(const struct ctl_args *args, const char *base, int n, pid_t *pid, struct err *err)
 {
 	char program[PATH_MAX], dir[PATH_MAX], log[PATH_MAX], threshold[64], interval[64];
 	char *argv[] = { program, threshold, interval, dir, NULL };
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
-	pid_t pid;
 	int ret;
 
 	daemon_path(program, sizeof(program));
@@ -82,7 +82,7 @@ static int spawn_node(const struct ctl_args *args, const char *base, int n, stru
 	posix_spawn_file_actions_adddup2(&actions, 1, 2);
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID);
-	ret = posix_spawnp(&pid, program, &actions, &attr, argv, environ);
+	ret = posix_spawnp(pid, program, &actions, &attr, argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attr);
 	if (ret != 0)
@@ -90,43 +90,56 @@ static int spawn_node(const struct ctl_args *args, const char *base, int n, stru
 	return 0;
 }
 
-static int make_missing(const char *base, int count, char **addresses, struct err *err)
+static bool has_store(const char *base, int n)
 {
-	for (int n = 1; n <= count; n++) {
-		char dir[PATH_MAX], superblock[PATH_MAX];
+	char path[PATH_MAX];
+
+	store_path(path, sizeof(path), base, n, "/group-0/superblock");
+	return access(path, F_OK) == 0;
+}
+
+static int count_stores(const char *base)
+{
+	int count = 0;
+
+	for (int n = 1; n <= NODES_MAX; n++)
+		count += has_store(base, n);
+	return count;
+}
+
+/*
+ * All or none: a store that is missing among others was lost, and its node may have voted; made anew it
+ * could vote twice in a term.
+ */
+static int make_stores(const char *base, int count, char **addresses, struct err *err)
+{
+	int found = count_stores(base);
+	int ret = 0;
+
+	for (int n = 1; n <= count; n++)
+		if (found > 0 && (found != count || !has_store(base, n))) {
+			err_set(err, -EEXIST, "cannot make %d stores in '%s': %d are there, of another cluster or "
+				"with some lost", count, base, found);
+			return err_advise(err, "the stores that are there", "quorumfs cluster start %s", base);
+		}
+	for (int n = 1; ret == 0 && found == 0 && n <= count; n++) {
+		char dir[PATH_MAX];
 		struct node_init_options o = {
 			.dir = dir,
 			.node_id = (uint64_t)n,
 			.addresses = (const char *const *)addresses,
 			.member_count = (size_t)count,
 		};
-		int ret;
 
 		store_path(dir, sizeof(dir), base, n, "");
-		store_path(superblock, sizeof(superblock), base, n, "/group-0/superblock");
-		if (access(superblock, F_OK) == 0)
-			continue;
 		ret = node_init(&o, err);
-		if (ret < 0)
-			return ret;
 	}
-	return 0;
+	return ret;
 }
 
-static int count_stores(const char *base)
-{
-	char path[PATH_MAX];
-	int n = 0;
-
-	do
-		store_path(path, sizeof(path), base, ++n, "/group-0/superblock");
-	while (n <= NODES_MAX && access(path, F_OK) == 0);
-	return n - 1;
-}
-
-/* Waits until node n answers with a leader; a node that died names its log. */
-static int wait_ready(const struct ctl_args *args, const char *base, int n, uint64_t deadline_ms,
-		      struct err *err)
+/* Waits until node n answers with a leader. pid: 0, or our child, which may have ended at once. */
+static int wait_ready(const struct ctl_args *args, const char *base, int n, pid_t pid,
+		      uint64_t deadline_ms, struct err *err)
 {
 	struct ctl_args one = *args;
 	char dir[PATH_MAX];
@@ -141,7 +154,13 @@ static int wait_ready(const struct ctl_args *args, const char *base, int n, uint
 		if (ctl_admin(&one, "{\"verb\":\"status\"}", &answer, err) == 0)
 			leader = ctl_u64(answer, "leader");
 		json_object_put(answer);
+		if (leader == 0 && pid > 0 && waitpid(pid, NULL, WNOHANG) == pid) {
+			*err = ERR_INIT;
+			err_set(err, -ECHILD, "node %d in '%s' did not start; its log tells why", n, dir);
+			return err_advise(err, "the nodes that run", "tail -n 3 %s/n%d.log", base, n);
+		}
 		if (leader == 0 && clock_boot_ms() > deadline_ms) {
+			*err = ERR_INIT;
 			err_set(err, -ETIMEDOUT, "node %d in '%s' has no leader yet", n, dir);
 			return err_advise(err, "the nodes that run go on trying", "tail %s/n%d.log", base, n);
 		}
@@ -155,6 +174,7 @@ int cmd_cluster_start(const struct ctl_args *args)
 {
 	const char *base = args->operands[0];
 	int count = args->operand_count - 1;
+	pid_t pids[NODES_MAX + 1] = { 0 };
 	uint64_t deadline_ms = clock_boot_ms() + args->timeout_ms;
 	struct err err = ERR_INIT;
 	int ret = io_mkdir_p(base, 0700);
@@ -162,7 +182,7 @@ int cmd_cluster_start(const struct ctl_args *args)
 	if (ret < 0)
 		err_set(&err, ret, "cannot make the directory '%s': %s", base, strerror(-ret));
 	if (ret == 0 && count > 0)
-		ret = make_missing(base, count, args->operands + 1, &err);
+		ret = make_stores(base, count, args->operands + 1, &err);
 	if (ret == 0 && count == 0)
 		count = count_stores(base);
 	if (ret == 0 && count == 0) {
@@ -170,15 +190,17 @@ int cmd_cluster_start(const struct ctl_args *args)
 		err_advise(&err, "nothing was changed",
 			   "quorumfs cluster start %s 127.0.0.1:7901 127.0.0.1:7902 127.0.0.1:7903", base);
 	}
-	for (int n = 1; ret == 0 && n <= count; n++)
-		if (node_pid(base, n) == 0)
-			ret = spawn_node(args, base, n, &err);
-	for (int n = 1; ret == 0 && n <= count; n++)
-		ret = wait_ready(args, base, n, deadline_ms, &err);
+	for (int n = 1; ret == 0 && n <= NODES_MAX; n++)
+		if (has_store(base, n) && node_pid(base, n) == 0)
+			ret = spawn_node(args, base, n, &pids[n], &err);
+	for (int n = 1; ret == 0 && n <= NODES_MAX; n++)
+		if (has_store(base, n))
+			ret = wait_ready(args, base, n, pids[n], deadline_ms, &err);
 	if (ret < 0)
 		return ctl_fail(&err);
-	for (int n = 1; n <= count; n++)
-		printf("node %d: %s/n%d, pid %d\n", n, base, n, (int)node_pid(base, n));
+	for (int n = 1; n <= NODES_MAX; n++)
+		if (has_store(base, n))
+			printf("node %d: %s/n%d, pid %d\n", n, base, n, (int)node_pid(base, n));
 	printf("survives: %d failures\nnext: mount -t quorumfs %s/n1/node.sock DIR\n", (count - 1) / 2, base);
 	return CTL_OK;
 }

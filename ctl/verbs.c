@@ -69,8 +69,9 @@ const struct ctl_verb ctl_verbs[] = {
 	  OPTIONS(ctl_init_options), .min_operands = 1, .max_operands = 1, .run = cmd_init },
 	{ .name = "cluster start", .group = "ADMIN", .operands = "BASE HOST:PORT...",
 	  .summary = "start nodes on addresses of this machine, stores in BASE/n1, n2, ...",
-	  .text = "Stores that are missing are made first. Each node runs as a quorumfsd in the\n"
-		  "background and logs to BASE/nN.log.\n",
+	  .text = "Where there are no stores yet, one is made for each address. Without addresses the\n"
+		  "stores that are there are started. Each node runs as a quorumfsd in the background\n"
+		  "and logs to BASE/nN.log.\n",
 	  OPTIONS(ctl_cluster_options), .min_operands = 1, .max_operands = 8, .run = cmd_cluster_start },
 	{ .name = "cluster stop", .group = "ADMIN", .operands = "BASE",
 	  .summary = "stop the nodes whose stores are in BASE", OPTIONS(ctl_cluster_options),

@@ -752,6 +752,21 @@ static int on_commit(void *ctx, sqlite3 *db, const char *name, int frames)
 }
 
 /*
+ * A WAL that a snapshot or a burst made long would keep its place on the disk until the next commit,
+ * which may never come when the disk is full. Everything in it was copied, so this only cuts the file;
+ * with a reader in the way it is left for the next time.
+ */
+static int cut_wal(struct sql_conn *sc, int frames)
+{
+	int rc;
+
+	if ((uint64_t)frames * STATE_PAGE_SIZE <= WAL_KEEP_BYTES)
+		return SQLITE_OK;
+	rc = sqlite3_wal_checkpoint_v2(sc->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	return (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED ? SQLITE_OK : rc;
+}
+
+/*
  * Complete only when the counters say so: with a reader in the way PASSIVE returns OK and leaves
  * frames behind. SQLite syncs the WAL before it copies and the main file after.
  */
@@ -771,6 +786,10 @@ static int sql_checkpoint(struct kv *kv, uint64_t *durable_index, struct err *er
 		sk->durable_index = kv->meta.applied_index;
 		/* The next commit starts the WAL anew, or on_commit() shows that a reader hinders it. */
 		sk->wal_frames = 0;
+		rc = cut_wal(sc, frames);
+		if (rc != SQLITE_OK)
+			return err_set(err, fail(sc, rc), "cannot checkpoint state '%s': %s", kv->dir,
+				       sc->conn.detail);
 	} else if (frames > 0) {
 		sk->wal_frames = (uint64_t)frames;
 	}

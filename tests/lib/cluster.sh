@@ -145,11 +145,18 @@ mount_embedded() { # DIR [OPTIONS]
 	mount_at "$1" "$T/m1" 1 "${2:-}" || fail "embedded mount"
 }
 
+# A zombie is gone: nobody may reap orphans here.
+process_gone() { # PID
+	local state
+	state=$(sed -n 's/.*) \([A-Z]\) .*/\1/p' "/proc/$1/stat" 2>/dev/null)
+	[ -z "$state" ] || [ "$state" = Z ]
+}
+
 unmount() {
 	local i pid=${MOUNT_PID[$1]}
 	umount "$T/m$1" || fail "umount of mount $1"
 	for i in $(seq 50); do
-		kill -0 "$pid" 2>/dev/null || { unset "MOUNT_PID[$1]"; return 0; }
+		process_gone "$pid" && { unset "MOUNT_PID[$1]"; return 0; }
 		sleep 0.1
 	done
 	fail "mount process $pid is still there five seconds after umount"

@@ -59,7 +59,7 @@ stop() {
 	done || exit 1
 	for _ in $(seq 50); do
 		# shellcheck disable=SC2086
-		kill -0 $pids 2>/dev/null || break
+		grep -qs '^State:[[:space:]]*[^ZX[:space:]]' $(printf '/proc/%s/status ' $pids) || break
 		sleep 0.1
 	done
 	[ -d "$try/nodes" ] && quorumfs cluster stop "$try/nodes"

@@ -107,8 +107,8 @@ static void ops_fatal(void *ctx, const struct err *err)
 	struct rig_node *node = ctx;
 
 	if (!node->rig->fatal_expected)
-		fail_msg("node %llu: %s; replay: SEED=%llu", (unsigned long long)node->id, err->text,
-			 (unsigned long long)node->rig->seed);
+		fail_msg("node %llu: %s; replay: SEED=%llu", (unsigned long long)node->id,
+			 err->text, (unsigned long long)node->rig->seed);
 	node->failed = true;
 	node->error = *err;
 }
@@ -128,7 +128,7 @@ static const struct replica_io_ops rig_ops = {
 
 static void drop_frames(struct list *frames)
 {
-	list_for_each_safe(it, frames) {
+	list_for_each_safe (it, frames) {
 		struct rig_frame *frame = list_entry(it, struct rig_frame, link);
 
 		list_del(it);
@@ -139,7 +139,7 @@ static void drop_frames(struct list *frames)
 
 static void drop_jobs(struct list *jobs)
 {
-	list_for_each_safe(it, jobs) {
+	list_for_each_safe (it, jobs) {
 		list_del(it);
 		job_free(list_entry(it, struct job, link));
 	}
@@ -347,7 +347,8 @@ void rig_heal(struct rig *rig)
 		}
 }
 
-void rig_freeze(struct rig *rig, const struct rig_node *from, const struct rig_node *to, bool frozen)
+void rig_freeze(struct rig *rig, const struct rig_node *from, const struct rig_node *to,
+		bool frozen)
 {
 	link_of(rig, from->id, to->id)->frozen = frozen;
 }
@@ -416,7 +417,8 @@ static void ask_for_piece(struct rig_node *node)
 	f->asked = true;
 	f->answered = false;
 	assert_int_equal(replica_bulk_frame(source->replica, node->id, node->id, request.data,
-					    request.len, &meta), 0);
+					    request.len, &meta),
+			 0);
 	if (!f->rx)
 		store_snapshot_hold(source->store, &meta);
 	buf_release(&request);
@@ -437,7 +439,8 @@ static void take_piece(struct rig_node *node)
 		f->reply.data[f->reply.len - 1] ^= 0x40;
 	}
 	if (ret == 0 && !f->rx) {
-		ret = store_receive_begin(node->store, &f->job->meta, c.pos, cursor_left(&c), &f->rx, &err);
+		ret = store_receive_begin(node->store, &f->job->meta, c.pos, cursor_left(&c),
+					  &f->rx, &err);
 	} else if (ret == 0) {
 		ret = store_receive_chunk(f->rx, f->chunk, c.pos, cursor_left(&c), &err);
 		node->chunks_pulled++;

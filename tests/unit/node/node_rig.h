@@ -135,23 +135,26 @@ void rig_free(struct rig *rig);
 
 /* ---- time ---- */
 
-void rig_run(struct rig *rig);                   /* until nothing is left to do at this instant */
-void rig_pass(struct rig *rig, uint64_t ms);     /* in ticks, each run to its end */
+void rig_run(struct rig *rig);               /* until nothing is left to do at this instant */
+void rig_pass(struct rig *rig, uint64_t ms); /* in ticks, each run to its end */
 /* Passes time until a leader evaluates and every node that is up knows it. */
 struct rig_node *rig_leader(struct rig *rig);
-struct rig_node *rig_follower(struct rig *rig, unsigned nth); /* nth other than the leader that is up */
-int64_t rig_wall_ns(void); /* the wall clock of all nodes */
-extern int64_t rig_wall;   /* what it says; moves with rig_pass() */
+struct rig_node *rig_follower(struct rig *rig,
+			      unsigned nth); /* nth other than the leader that is up */
+int64_t rig_wall_ns(void);                   /* the wall clock of all nodes */
+extern int64_t rig_wall;                     /* what it says; moves with rig_pass() */
 
 /* ---- faults ---- */
 
 void rig_crash(struct rig_node *node);
 void rig_start(struct rig_node *node);
-void rig_cut(struct rig *rig, const struct rig_node *a, const struct rig_node *b); /* what was under way is lost */
+void rig_cut(struct rig *rig, const struct rig_node *a,
+	     const struct rig_node *b); /* what was under way is lost */
 void rig_join(struct rig *rig, const struct rig_node *a, const struct rig_node *b);
 void rig_isolate(struct rig_node *node);
 void rig_heal(struct rig *rig); /* all links of nodes that are up, thawed */
-void rig_freeze(struct rig *rig, const struct rig_node *from, const struct rig_node *to, bool frozen);
+void rig_freeze(struct rig *rig, const struct rig_node *from, const struct rig_node *to,
+		bool frozen);
 void rig_hold(struct rig_node *node, enum worker_kind worker, bool held);
 
 /* ---- clients ---- */

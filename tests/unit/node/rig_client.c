@@ -10,7 +10,7 @@
 
 static uint64_t lowest_open(const struct rig_client *c)
 {
-	list_for_each(it, &c->ops) {
+	list_for_each (it, &c->ops) {
 		const struct rig_op *op = list_entry(it, struct rig_op, link);
 
 		if (op->seq != 0 && !op->done)
@@ -109,7 +109,7 @@ static bool holds(const struct rig_client *c, uint64_t ino)
 
 static void on_reply(struct rig_client *c, const struct fs_msg *m)
 {
-	list_for_each(it, &c->ops) {
+	list_for_each (it, &c->ops) {
 		struct rig_op *op = list_entry(it, struct rig_op, link);
 
 		if (op->tag != m->tag)
@@ -129,14 +129,15 @@ static void on_reply(struct rig_client *c, const struct fs_msg *m)
 		buf_put(&op->reply_bytes, m->body, m->body_len);
 		if (op->status == 0)
 			assert_int_equal(fs_reply_decode(&op->reply, op->reply_bytes.data,
-							 op->reply_bytes.len), 0);
+							 op->reply_bytes.len),
+					 0);
 		return;
 	}
 }
 
 static void send_all_again(struct rig_client *c)
 {
-	list_for_each(it, &c->ops) {
+	list_for_each (it, &c->ops) {
 		struct rig_op *op = list_entry(it, struct rig_op, link);
 
 		if (!op->done)
@@ -211,7 +212,7 @@ void rig_client_deliver(struct rig *rig, uint64_t client_id, struct buf *payload
 
 static void drop_inbox(struct rig_client *c)
 {
-	list_for_each_safe(it, &c->inbox) {
+	list_for_each_safe (it, &c->inbox) {
 		struct rig_frame *frame = list_entry(it, struct rig_frame, link);
 
 		list_del(it);
@@ -273,7 +274,7 @@ void rig_clients_release(struct rig *rig)
 		struct rig_client *c = &rig->clients[i];
 
 		drop_inbox(c);
-		list_for_each_safe(it, &c->ops)
+		list_for_each_safe (it, &c->ops)
 			rig_op_free(list_entry(it, struct rig_op, link));
 	}
 }
@@ -314,7 +315,11 @@ struct fs_request rig_kv_delete(const char *key)
 static struct fs_request named(uint8_t op, uint64_t parent, const char *name, uint32_t mode)
 {
 	return (struct fs_request){
-		.op = op, .ino = parent, .name = name, .name_len = strlen(name), .mode = mode,
+		.op = op,
+		.ino = parent,
+		.name = name,
+		.name_len = strlen(name),
+		.mode = mode,
 	};
 }
 
@@ -336,6 +341,10 @@ struct fs_request rig_unlink(uint64_t parent, const char *name)
 struct fs_request rig_write(uint64_t ino, uint64_t off, const void *data, size_t len)
 {
 	return (struct fs_request){
-		.op = FS_WRITE, .ino = ino, .offset = off, .data = data, .data_len = len,
+		.op = FS_WRITE,
+		.ino = ino,
+		.offset = off,
+		.data = data,
+		.data_len = len,
 	};
 }

@@ -28,11 +28,12 @@ struct fixture {
 	size_t entry_count;
 	struct eval_answer answers[256];
 	size_t answer_count;
-	uint64_t tail;      /* where the next proposal must begin */
+	uint64_t tail;       /* where the next proposal must begin */
 	uint64_t seen_index; /* of the last result */
 };
 
-static void role(struct fixture *f, bool leader, uint64_t term, uint64_t last_index, uint64_t last_term)
+static void role(struct fixture *f, bool leader, uint64_t term, uint64_t last_index,
+		 uint64_t last_term)
 {
 	struct job_eval_role *role = job_new(JOB_EVAL_ROLE, sizeof(*role));
 
@@ -62,7 +63,9 @@ static void take_proposals(struct fixture *f, struct job_eval_result *res)
 		struct raft_entry *e = &f->entries[f->entry_count++];
 
 		*e = (struct raft_entry){
-			.index = ++f->tail, .term = TERM, .type = RAFT_ENTRY_NORMAL,
+			.index = ++f->tail,
+			.term = TERM,
+			.type = RAFT_ENTRY_NORMAL,
 			.data = blob_ref(res->proposals[i].data),
 		};
 	}
@@ -72,7 +75,7 @@ static void run(struct fixture *f)
 {
 	evaluator_run(f->ev, &f->jobs, &f->out);
 	assert_true(list_empty(&f->jobs));
-	list_for_each_safe(it, &f->out) {
+	list_for_each_safe (it, &f->out) {
 		struct job *job = list_entry(it, struct job, link);
 		struct job_eval_result *res = CONTAINER_OF(job, struct job_eval_result, job);
 
@@ -121,7 +124,8 @@ static void apply_all(struct fixture *f)
 	apply(f, f->entry_count);
 }
 
-static void ask_with(struct fixture *f, struct fs_msg m, uint64_t origin, const struct fs_request *rq)
+static void ask_with(struct fixture *f, struct fs_msg m, uint64_t origin,
+		     const struct fs_request *rq)
 {
 	struct eval_request *job = job_new(JOB_EVAL_REQUEST, sizeof(*job));
 
@@ -134,7 +138,8 @@ static void ask_with(struct fixture *f, struct fs_msg m, uint64_t origin, const 
 	list_add_tail(&f->jobs, &job->job.link);
 }
 
-static void ask(struct fixture *f, uint8_t client, uint64_t seq, uint8_t flags, const struct fs_request *rq)
+static void ask(struct fixture *f, uint8_t client, uint64_t seq, uint8_t flags,
+		const struct fs_request *rq)
 {
 	struct fs_msg m = { .flags = flags, .seq = seq, .low = 1, .tag = 100 + seq };
 
@@ -145,14 +150,22 @@ static void ask(struct fixture *f, uint8_t client, uint64_t seq, uint8_t flags, 
 static struct fs_request named(uint8_t op, const char *name)
 {
 	return (struct fs_request){
-		.op = op, .ino = FS_ROOT_INO, .name = name, .name_len = strlen(name), .mode = 0755,
+		.op = op,
+		.ino = FS_ROOT_INO,
+		.name = name,
+		.name_len = strlen(name),
+		.mode = 0755,
 	};
 }
 
 static struct fs_request append(const char *value)
 {
 	return (struct fs_request){
-		.op = FS_KV_APPEND, .name = "k", .name_len = 1, .data = value, .data_len = strlen(value),
+		.op = FS_KV_APPEND,
+		.name = "k",
+		.name_len = 1,
+		.data = value,
+		.data_len = strlen(value),
 	};
 }
 
@@ -194,7 +207,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	evaluator_free(f->ev);
-	list_for_each_safe(it, &f->jobs) {
+	list_for_each_safe (it, &f->jobs) {
 		list_del(it);
 		job_free(list_entry(it, struct job, link));
 	}
@@ -318,7 +331,8 @@ static void nothing_is_evaluated_before_the_log_s_end_is_applied(void **state)
 static void a_refused_proposal_throws_the_overlay_away_and_evaluates_anew(void **state)
 {
 	struct fixture *f = *state;
-	struct fs_request dir = named(FS_MKDIR, "d"), rmdir = named(FS_RMDIR, "d"), other = named(FS_MKDIR, "e");
+	struct fs_request dir = named(FS_MKDIR, "d"), rmdir = named(FS_RMDIR, "d"),
+			  other = named(FS_MKDIR, "e");
 
 	ask(f, 7, 1, FS_MSG_BEGIN, &dir);
 	ask(f, 7, 2, 0, &rmdir);
@@ -411,7 +425,9 @@ static void a_duplicate_returns_the_stored_reply(void **state)
 
 	ask(f, 7, 1, FS_MSG_BEGIN, &dir);
 	run(f);
-	assert_int_equal(fs_reply_decode(&first, head_of(&f->entries[0]).reply, head_of(&f->entries[0]).reply_len), 0);
+	assert_int_equal(fs_reply_decode(&first, head_of(&f->entries[0]).reply,
+					 head_of(&f->entries[0]).reply_len),
+			 0);
 	assert_true(first.attr.ino > 0);
 	first.data = NULL;
 	apply_all(f);
@@ -423,7 +439,8 @@ static void a_duplicate_returns_the_stored_reply(void **state)
 	assert_true(f->answers[0].final);
 	assert_int_equal(f->answers[0].status, 0);
 	assert_int_equal(f->answers[0].tag, 101);
-	assert_int_equal(fs_reply_decode(&again, f->answers[0].reply.data, f->answers[0].reply.len), 0);
+	assert_int_equal(fs_reply_decode(&again, f->answers[0].reply.data, f->answers[0].reply.len),
+			 0);
 	assert_int_equal(again.attr.ino, first.attr.ino);
 }
 
@@ -539,7 +556,8 @@ static void success_without_effect_is_logged_when_it_answers_a_retry(void **stat
 static void internal_operations_and_reads_are_refused_from_clients(void **state)
 {
 	struct fixture *f = *state;
-	static const uint8_t ops[] = { FS_RECLAIM, FS_ORPHAN_HOLD, FS_MAKE_ROOT, FS_GETATTR, FS_READ };
+	static const uint8_t ops[] = { FS_RECLAIM, FS_ORPHAN_HOLD, FS_MAKE_ROOT, FS_GETATTR,
+				       FS_READ };
 
 	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
 		struct fs_request rq = { .op = ops[i], .ino = FS_ROOT_INO };
@@ -560,7 +578,9 @@ static void a_request_that_does_not_decode_is_refused(void **state)
 
 	buf_put(&job->data, "junk", 4);
 	job->origin = 1;
-	job->msg = (struct fs_msg){ .type = FS_MSG_REQUEST, .flags = FS_MSG_BEGIN, .seq = 1, .low = 1 };
+	job->msg = (struct fs_msg){
+		.type = FS_MSG_REQUEST, .flags = FS_MSG_BEGIN, .seq = 1, .low = 1
+	};
 	job->msg.body = job->data.data;
 	job->msg.body_len = job->data.len;
 	list_add_tail(&f->jobs, &job->job.link);
@@ -573,7 +593,8 @@ static void a_request_that_does_not_decode_is_refused(void **state)
 static void without_space_growth_is_refused_and_deletes_are_not(void **state)
 {
 	struct fixture *f = *state;
-	struct fs_request put = append("x"), dir = named(FS_MKDIR, "d"), rmdir = named(FS_RMDIR, "d");
+	struct fs_request put = append("x"), dir = named(FS_MKDIR, "d"),
+			  rmdir = named(FS_RMDIR, "d");
 	struct fs_request del = { .op = FS_KV_DELETE, .name = "k", .name_len = 1 };
 
 	ask(f, 7, 1, FS_MSG_BEGIN, &put);
@@ -613,7 +634,9 @@ static void a_blocked_request_is_parked_and_evaluated_again_from_the_start(void 
 
 	ask(f, 7, 1, FS_MSG_BEGIN, &make);
 	run(f);
-	assert_int_equal(fs_reply_decode(&reply, head_of(&f->entries[0]).reply, head_of(&f->entries[0]).reply_len), 0);
+	assert_int_equal(fs_reply_decode(&reply, head_of(&f->entries[0]).reply,
+					 head_of(&f->entries[0]).reply_len),
+			 0);
 	grow.ino = write.ino = reclaim.ino = reply.attr.ino;
 	apply_all(f);
 	/* More rows than one entry may drop, one byte each. */
@@ -629,7 +652,8 @@ static void a_blocked_request_is_parked_and_evaluated_again_from_the_start(void 
 	}
 	assert_int_equal(f->answer_count, 0);
 	for (int k = 0; k < 3; k++) { /* truncate; write beyond it; something else */
-		struct fs_msg m = { .seq = seq, .low = k == 2 ? seq - 1 : seq }; /* the write is open */
+		struct fs_msg m = { .seq = seq,
+				    .low = k == 2 ? seq - 1 : seq }; /* the write is open */
 
 		seq++;
 		memset(m.uuid, 7, sizeof(m.uuid));
@@ -638,7 +662,8 @@ static void a_blocked_request_is_parked_and_evaluated_again_from_the_start(void 
 	}
 	run(f);
 	assert_int_equal(f->answer_count, 0);
-	assert_int_equal(f->entry_count, 2); /* the truncate and the unrelated one: nobody waits behind it */
+	assert_int_equal(f->entry_count,
+			 2); /* the truncate and the unrelated one: nobody waits behind it */
 	apply_all(f);
 	run(f);
 	for (; steps < 10 && f->entry_count == 0; steps++) {

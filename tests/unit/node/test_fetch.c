@@ -11,8 +11,8 @@
 
 #include "base/io.h"
 #include "base/log.h"
-#include "node/fetch.h"
 #include "net/net.h"
+#include "node/fetch.h"
 #include "tests/lib/unit.h"
 
 static const uint8_t CLUSTER[16] = "fetch-tests";
@@ -25,10 +25,10 @@ struct source {
 	char address[RAFT_ADDRESS_MAX];
 	struct store *store;
 	/* What goes wrong. Set before anybody asks; counts are its thread's own until it is joined. */
-	int refuse;              /* the HELLO */
-	unsigned corrupt;        /* so many of the next chunks */
-	int fail_chunk;          /* status instead of a chunk */
-	unsigned hang_up_after;  /* chunks; 0: never */
+	int refuse;             /* the HELLO */
+	unsigned corrupt;       /* so many of the next chunks */
+	int fail_chunk;         /* status instead of a chunk */
+	unsigned hang_up_after; /* chunks; 0: never */
 	bool short_answer;
 	atomic_bool *stop_reader;
 	unsigned manifests, chunks;
@@ -61,9 +61,11 @@ static int on_hello(void *ctx, struct net_conn *conn, const struct net_hello *he
 
 static void answer_bulk(struct source *s, struct job_bulk *bulk, struct buf *out)
 {
-	bulk->job.status = bulk->manifest ?
-		store_snapshot_manifest(s->store, &bulk->meta, &bulk->reply, &bulk->job.err) :
-		store_snapshot_chunk(s->store, &bulk->meta, bulk->number, &bulk->reply, &bulk->job.err);
+	bulk->job.status = bulk->manifest
+				   ? store_snapshot_manifest(s->store, &bulk->meta, &bulk->reply,
+							     &bulk->job.err)
+				   : store_snapshot_chunk(s->store, &bulk->meta, bulk->number,
+							  &bulk->reply, &bulk->job.err);
 	if (!bulk->manifest && s->fail_chunk)
 		bulk->job.status = err_set(&bulk->job.err, s->fail_chunk, "cannot read the chunk");
 	if (!bulk->manifest && s->corrupt > 0 && bulk->reply.len > 0) {
@@ -75,7 +77,8 @@ static void answer_bulk(struct source *s, struct job_bulk *bulk, struct buf *out
 		buf_resize(out, 3);
 }
 
-static void on_frame(void *ctx, struct net_conn *conn, uint8_t type, const uint8_t *payload, size_t len)
+static void on_frame(void *ctx, struct net_conn *conn, uint8_t type, const uint8_t *payload,
+		     size_t len)
 {
 	struct source *s = ctx;
 	struct job_bulk *bulk = job_new(JOB_BULK, sizeof(*bulk));
@@ -131,7 +134,9 @@ static void source_start(struct source *s)
 	assert_int_equal(uv_loop_init(&s->loop), 0);
 	uv_async_init(&s->loop, &s->stop, on_stop);
 	s->stop.data = s;
-	assert_int_equal(net_listen(&s->loop, "127.0.0.1:0", CLUSTER, 0, &source_ops, s, &s->server, &err), 0);
+	assert_int_equal(
+		net_listen(&s->loop, "127.0.0.1:0", CLUSTER, 0, &source_ops, s, &s->server, &err),
+		0);
 	snprintf(s->address, sizeof(s->address), "127.0.0.1:%d", net_server_port(s->server));
 	assert_int_equal(pthread_create(&s->thread, NULL, source_main, s), 0);
 }
@@ -262,7 +267,8 @@ static void assert_sealed(struct fixture *f, bool sealed)
 
 /* ---- the codec ---------------------------------------------------------------------------------------- */
 
-static void encode_request(const struct fixture *f, uint8_t version, uint8_t kind, uint32_t number, struct buf *out)
+static void encode_request(const struct fixture *f, uint8_t version, uint8_t kind, uint32_t number,
+			   struct buf *out)
 {
 	buf_put_u8(out, version);
 	buf_put_u8(out, kind);

@@ -18,7 +18,9 @@ static struct raft_entry *two_entries(struct blob *data)
 	struct raft_entry *v = mem_calloc(2, sizeof(*v));
 
 	v[0] = (struct raft_entry){ .index = 2, .term = 1, .type = RAFT_ENTRY_NOOP };
-	v[1] = (struct raft_entry){ .index = 3, .term = 1, .type = RAFT_ENTRY_NORMAL, .data = blob_ref(data) };
+	v[1] = (struct raft_entry){
+		.index = 3, .term = 1, .type = RAFT_ENTRY_NORMAL, .data = blob_ref(data)
+	};
 	return v;
 }
 
@@ -72,7 +74,8 @@ static void a_new_job_is_empty_and_in_no_list(void **state)
 {
 	for (int type = JOB_PERSIST; type <= JOB_FETCH; type++) {
 		/* The largest, so that any type fits. */
-		struct job_check *job = job_new((enum job_type)type, sizeof(struct job_check) + sizeof(struct job_fetch));
+		struct job_check *job = job_new(
+			(enum job_type)type, sizeof(struct job_check) + sizeof(struct job_fetch));
 
 		assert_int_equal(job->job.type, type);
 		assert_int_equal(job->job.status, 0);

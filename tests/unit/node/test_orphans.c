@@ -263,7 +263,8 @@ static void a_mount_that_has_just_come_is_asked_too(void **state)
 	f.holder->held_count = 0;
 	do
 		rig_pass(f.rig, RIG_TICK_MS);
-	while (f.holder->node->replica->status_ms != f.rig->now_ms + 1000); /* it has just told its status */
+	while (f.holder->node->replica->status_ms !=
+	       f.rig->now_ms + 1000); /* it has just told its status */
 	fresh = rig_client(f.rig, f.holder->node, true);
 	fresh->alive_ms = UINT64_MAX - 2000; /* it has said nothing but this */
 	fresh->held[fresh->held_count++] = f.ino;

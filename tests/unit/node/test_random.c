@@ -110,7 +110,8 @@ static void one_fault(struct load *l)
 			rig_freeze(rig, a, b, prng_below(&rig->prng, 2));
 		break;
 	case 8:
-		rig_hold(a, (enum worker_kind)prng_below(&rig->prng, WORKER_COUNT), prng_below(&rig->prng, 3) == 0);
+		rig_hold(a, (enum worker_kind)prng_below(&rig->prng, WORKER_COUNT),
+			 prng_below(&rig->prng, 3) == 0);
 		break;
 	case 9:
 		if (a->up)
@@ -131,7 +132,7 @@ static bool all_done(const struct load *l)
 	for (int k = 0; k < CLIENTS; k++) {
 		if (l->issued[k] < RECORDS)
 			return false;
-		list_for_each(it, &l->c[k]->ops)
+		list_for_each (it, &l->c[k]->ops)
 			if (!list_entry(it, struct rig_op, link)->done)
 				return false;
 	}
@@ -150,7 +151,8 @@ static unsigned count_in(const char *text, size_t len, const char *record)
 static void check_records(struct load *l, const char *what, const char *text, size_t len)
 {
 	if (len != CLIENTS * RECORDS * RECORD_SIZE)
-		fail_msg("%s has %zu bytes; replay: SEED=%llu", what, len, (unsigned long long)l->rig->seed);
+		fail_msg("%s has %zu bytes; replay: SEED=%llu", what, len,
+			 (unsigned long long)l->rig->seed);
 	for (int k = 0; k < CLIENTS; k++)
 		for (int n = 0; n < RECORDS; n++)
 			RIG_ASSERT(l->rig, count_in(text, len, l->text[k][n]) == 1);
@@ -166,7 +168,9 @@ static void check_reads(struct load *l)
 		RIG_ASSERT(l->rig, r->op->status == 0 || r->op->status == -ENOENT);
 		for (int b = 0; b < CLIENTS * RECORDS; b++)
 			if (r->acknowledged >> b & 1)
-				RIG_ASSERT(l->rig, count_in(text, len, l->text[b / RECORDS][b % RECORDS]) == 1);
+				RIG_ASSERT(l->rig,
+					   count_in(text, len, l->text[b / RECORDS][b % RECORDS]) ==
+						   1);
 	}
 }
 
@@ -177,12 +181,12 @@ static void check_end(struct load *l)
 	struct rig_op *op;
 
 	for (int k = 0; k < CLIENTS; k++)
-		list_for_each(it, &l->c[k]->ops) {
+		list_for_each (it, &l->c[k]->ops) {
 			const struct rig_op *o = list_entry(it, struct rig_op, link);
 
 			RIG_ASSERT(rig, o->answers >= 1); /* a copy may be answered again */
 			RIG_ASSERT(rig, o->status == 0 || (o->seq > 0 && o->status == -EISDIR) ||
-					(o->seq == 0 && o->status == -ENOENT));
+						(o->seq == 0 && o->status == -ENOENT));
 		}
 	check_reads(l);
 	for (size_t i = 0; i < rig->count; i++) {

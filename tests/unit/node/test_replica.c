@@ -173,6 +173,38 @@ static void without_a_leader_clients_wait_and_are_told_to_send_again(void **stat
 	rig_free(rig);
 }
 
+/* Found by test_random SEED=10: asked again at once, and refused at once, without an end. */
+static void a_refused_read_is_not_asked_again_at_once(void **state)
+{
+	struct rig *rig = rig_new(5, 10);
+	struct rig_node *old = rig_leader(rig), *f = rig_follower(rig, 0);
+	struct rig_client *c = rig_client(rig, f, false);
+	struct fs_request get = rig_kv_get("k");
+	struct rig_op *op;
+	uint64_t before;
+	int ticks = 0;
+
+	/* It loses its majority and steps down, and one that still hears it has not noticed. */
+	for (size_t i = 0; i < rig->count; i++)
+		if (&rig->nodes[i] != old && &rig->nodes[i] != f) {
+			rig_cut(rig, old, &rig->nodes[i]);
+			rig_cut(rig, f, &rig->nodes[i]);
+		}
+	while (old->replica->evaluating && ticks++ < 100)
+		rig_pass(rig, RIG_TICK_MS);
+	assert_int_equal(replica_leader(f->replica), old->id);
+	before = rig->frames_sent[NET_RAFT];
+	op = rig_send(c, &get);
+	rig_run(rig);
+	assert_true(rig->frames_sent[NET_RAFT] - before < 10);
+	assert_false(op->done);
+	rig_heal(rig);
+	rig_wait(op, rig);
+	assert_int_equal(op->status, -ENOENT);
+	rig_settle_and_check(rig);
+	rig_free(rig);
+}
+
 static void garbage_from_a_client_drops_it_and_from_a_peer_is_ignored(void **state)
 {
 	struct rig *rig = rig_new(3, 8);
@@ -183,7 +215,8 @@ static void garbage_from_a_client_drops_it_and_from_a_peer_is_ignored(void **sta
 	assert_int_equal(replica_client_frame(leader->replica, c->id, junk, sizeof(junk)), -EPROTO);
 	assert_int_equal(replica_client_frame(leader->replica, 999, junk, sizeof(junk)), -EPROTO);
 	for (int type = 0; type < 256; type++)
-		replica_peer_frame(leader->replica, rig_follower(rig, 0)->id, (uint8_t)type, junk, sizeof(junk));
+		replica_peer_frame(leader->replica, rig_follower(rig, 0)->id, (uint8_t)type, junk,
+				   sizeof(junk));
 	replica_peer_frame(leader->replica, 99, NET_RAFT, junk, sizeof(junk));
 	rig_settle_and_check(rig);
 	rig_free(rig);
@@ -196,8 +229,12 @@ static void a_number_that_cannot_be_is_refused(void **state)
 	struct fs_request put = rig_kv_append("k", "x");
 	struct rig_op *op = rig_call(c, &put);
 	struct fs_msg m = {
-		.type = FS_MSG_REQUEST, .seq = 5, .low = 9, .tag = op->tag,
-		.body = op->body.data, .body_len = op->body.len,
+		.type = FS_MSG_REQUEST,
+		.seq = 5,
+		.low = 9,
+		.tag = op->tag,
+		.body = op->body.data,
+		.body_len = op->body.len,
 	};
 
 	memcpy(m.uuid, c->uuid, sizeof(m.uuid));
@@ -295,13 +332,15 @@ static void a_late_first_copy_has_no_effect_after_a_logged_error(void **state)
 	struct fs_request warm = rig_kv_put("k", "v");
 	struct fs_request gone = rig_unlink(FS_ROOT_INO, "f");
 	struct fs_request make = rig_create(FS_ROOT_INO, "f");
-	struct fs_request look = { .op = FS_LOOKUP, .ino = FS_ROOT_INO, .name = "f", .name_len = 1 };
+	struct fs_request look = {
+		.op = FS_LOOKUP, .ino = FS_ROOT_INO, .name = "f", .name_len = 1
+	};
 	struct rig_op *op;
 
 	assert_int_equal(rig_call(c, &warm)->status, 0);
 	c->no_resend = true;
 	rig_freeze(rig, f, leader, true);
-	op = rig_send(c, &gone); /* under way for a long time */
+	op = rig_send(c, &gone);    /* under way for a long time */
 	rig_client_move(c, leader); /* sends it again, as RETRY, to another node */
 	rig_run(rig);
 	assert_true(op->done);
@@ -345,7 +384,9 @@ static void an_error_that_saw_a_refused_batch_never_leaves(void **state)
 	struct rig_client *b = rig_client(rig, leader, false);
 	struct fs_request warm = rig_kv_put("k", "v");
 	struct fs_request dir = rig_mkdir(FS_ROOT_INO, "d");
-	struct fs_request rmdir = { .op = FS_RMDIR, .ino = FS_ROOT_INO, .name = "d", .name_len = 1 };
+	struct fs_request rmdir = {
+		.op = FS_RMDIR, .ino = FS_ROOT_INO, .name = "d", .name_len = 1
+	};
 	struct rig_op *first, *second;
 
 	rig_call(a, &warm);
@@ -382,7 +423,8 @@ static void arrange_death(struct rig_node *leader, struct rig *rig, enum dies wh
 			rig_hold(&rig->nodes[i], WORKER_LOG, true);
 	if (when == BEFORE_COMMIT)
 		for (size_t i = 0; i < rig->count; i++)
-			rig_freeze(rig, &rig->nodes[i], leader, true); /* no acknowledgement arrives */
+			rig_freeze(rig, &rig->nodes[i], leader,
+				   true); /* no acknowledgement arrives */
 	if (when == AFTER_COMMIT)
 		rig_hold(leader, WORKER_APPLY, true);
 }
@@ -493,7 +535,8 @@ static void pipelined_changes_keep_their_order_over_leader_changes(void **state)
 			struct rig_node *leader = rig_leader(rig);
 
 			if (leader == c->node)
-				assert_int_equal(replica_transfer(leader->replica, leader->id % 5 + 1), 0);
+				assert_int_equal(
+					replica_transfer(leader->replica, leader->id % 5 + 1), 0);
 			else
 				rig_isolate(leader);
 			rig_pass(rig, 3000);
@@ -570,7 +613,7 @@ static void a_disk_that_fails_ends_the_node_and_nothing_is_promised(void **state
 	(void)store_persist; /* the error comes from below it */
 	rig_hold(f, WORKER_LOG, true);
 	assert_int_equal(rig_call(c, &put)->status, 0);
-	list_for_each(it, &f->queues[WORKER_LOG]) {
+	list_for_each (it, &f->queues[WORKER_LOG]) {
 		struct job *job = list_entry(it, struct job, link);
 
 		job->status = -EIO;
@@ -597,6 +640,7 @@ int main(void)
 		cmocka_unit_test(a_read_is_not_answered_by_a_node_that_is_cut_off),
 		cmocka_unit_test(forwarders_never_send_twice),
 		cmocka_unit_test(without_a_leader_clients_wait_and_are_told_to_send_again),
+		cmocka_unit_test(a_refused_read_is_not_asked_again_at_once),
 		cmocka_unit_test(garbage_from_a_client_drops_it_and_from_a_peer_is_ignored),
 		cmocka_unit_test(a_number_that_cannot_be_is_refused),
 		cmocka_unit_test(no_error_leaves_a_leader_that_is_cut_off),

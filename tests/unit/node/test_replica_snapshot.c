@@ -157,7 +157,7 @@ static void the_log_is_cut_only_behind_a_snapshot_and_a_checkpoint(void **state)
 	rig_pass(rig, 10000);
 	assert_int_equal(rig_info(node).snapshots_made, 1);
 	assert_int_equal(rig_info(node).raft.base_index, 0); /* all of it is tail */
-	rig->snapshot_threshold = 0; /* no tail at all */
+	rig->snapshot_threshold = 0;                         /* no tail at all */
 	restart_all(rig);
 	node = rig_leader(rig);
 	rig_client_move(c, node);
@@ -264,7 +264,8 @@ static void killed_between_fetch_and_flip_it_starts_over(void **state)
 	rig_run(rig);
 	/* The image is sealed here, and its flip ordered. */
 	assert_false(list_empty(&slow->queues[WORKER_LOG]));
-	assert_int_equal(list_entry(slow->queues[WORKER_LOG].prev, struct job, link)->type, JOB_INSTALL);
+	assert_int_equal(list_entry(slow->queues[WORKER_LOG].prev, struct job, link)->type,
+			 JOB_INSTALL);
 	rig_crash(slow);
 	rig_start(slow);
 	rig_pass(rig, 10000);
@@ -286,7 +287,8 @@ static void a_leader_that_dies_during_the_fetch_is_replaced_as_source(void **sta
 	assert_true(slow->replica->fetch_running);
 	rig_crash(old);
 	rig_hold(slow, WORKER_FETCH, false);
-	rig_pass(rig, 20000); /* the last two elect one; slow lacks the log, so the other one leads */
+	rig_pass(rig,
+		 20000); /* the last two elect one; slow lacks the log, so the other one leads */
 	rig_client_move(c, rig_leader(rig));
 	append_many(c, 5, 10);
 	assert_true(rig_info(slow).snapshots_installed >= 1);
@@ -337,7 +339,8 @@ static void answers_come_from_the_session_table_after_an_install(void **state)
 	op = rig_send(c, &put);
 	rig_run(rig);
 	assert_string_equal(rig_local_get(leader, "mine"), "xx");
-	for (int i = 0; i < 40 && rig_info(leader).raft.base_index <= rig_info(f).raft.last_index; i++) {
+	for (int i = 0; i < 40 && rig_info(leader).raft.base_index <= rig_info(f).raft.last_index;
+	     i++) {
 		append_many(busy, 20, 1000);
 		rig_pass(rig, 500);
 	}

@@ -51,7 +51,8 @@ static void short_space_anywhere_refuses_growth_and_lets_deletes_pass(void **sta
 	struct fs_request put = rig_kv_put("k", "v"), del = rig_kv_delete("k");
 
 	assert_int_equal(rig_call(c, &put)->status, 0);
-	full->fake_space = (struct store_space){ .total_bytes = 1000, .free_bytes = 10, .reserve_bytes = 100 };
+	full->fake_space =
+		(struct store_space){ .total_bytes = 1000, .free_bytes = 10, .reserve_bytes = 100 };
 	rig_pass(rig, 6000);
 	assert_int_equal(rig_call(c, &put)->status, -ENOSPC);
 	assert_int_equal(rig_call(c, &del)->status, 0);
@@ -59,7 +60,8 @@ static void short_space_anywhere_refuses_growth_and_lets_deletes_pass(void **sta
 	rig_pass(rig, 6000);
 	assert_int_equal(rig_call(c, &put)->status, 0);
 	/* The leader's own disk counts as much. */
-	leader->fake_space = (struct store_space){ .total_bytes = 1000, .free_bytes = 10, .reserve_bytes = 100 };
+	leader->fake_space =
+		(struct store_space){ .total_bytes = 1000, .free_bytes = 10, .reserve_bytes = 100 };
 	rig_pass(rig, 6000);
 	assert_int_equal(rig_call(c, &put)->status, -ENOSPC);
 	/* A full node that is gone hinders nobody. */
@@ -84,8 +86,9 @@ static void mounts_of_followers_are_known_to_the_leader(void **state)
 
 	(void)rig_client(rig, rig_follower(rig, 1), false); /* a tool holds nothing */
 	rig_pass(rig, 3000);
-	list_for_each(it, &leader->replica->holders) {
-		assert_memory_equal(list_entry(it, struct holder, link)->uuid, mount->uuid, KV_UUID_SIZE);
+	list_for_each (it, &leader->replica->holders) {
+		assert_memory_equal(list_entry(it, struct holder, link)->uuid, mount->uuid,
+				    KV_UUID_SIZE);
 		found++;
 	}
 	assert_int_equal(found, 1);
