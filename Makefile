@@ -30,7 +30,7 @@ JOBS ?= $(shell nproc)
 DEPS_BUILD := make gcc libc6-dev pkg-config libfuse3-dev fuse3 libsqlite3-dev libsodium-dev \
 	libuv1-dev libxxhash-dev libzstd-dev libjson-c-dev
 DEPS_CHECK := libcmocka-dev clang libclang-rt-dev clang-tidy clang-format cppcheck man-db attr \
-	git rsync xz-utils dpkg-dev procps psmisc
+	git rsync xz-utils dpkg-dev procps psmisc e2fsprogs mount util-linux
 PKGS := fuse3 sqlite3 libsodium libuv libxxhash libzstd json-c
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)

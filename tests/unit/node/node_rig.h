@@ -97,8 +97,11 @@ struct rig_client {
 	struct list ops;   /* struct rig_op, ascending */
 	struct list inbox; /* struct rig_frame */
 	bool holder;
-	bool mute;         /* says nothing on its own: no ALIVE, no ANSWER */
-	bool no_resend;    /* RESEND is counted only */
+	bool mute;      /* says nothing on its own: no ALIVE, no ANSWER */
+	bool no_resend; /* RESEND is counted only */
+	bool resend_due;
+	uint64_t
+		resent_ms; /* everything is sent again at most once a tick, as by the real session */
 	uint64_t held[16]; /* inodes it holds open */
 	size_t held_count;
 	uint64_t held_below; /* and every inode below this */

@@ -145,6 +145,15 @@ static void send_all_again(struct rig_client *c)
 	}
 }
 
+static void resend_if_due(struct rig_client *c)
+{
+	if (!c->resend_due || c->rig->now_ms < c->resent_ms + RIG_TICK_MS)
+		return;
+	c->resend_due = false;
+	c->resent_ms = c->rig->now_ms;
+	send_all_again(c);
+}
+
 static void on_query(struct rig_client *c, const struct fs_msg *query)
 {
 	struct fs_msg m = message(c, FS_MSG_ANSWER);
@@ -176,8 +185,8 @@ void rig_client_read(struct rig_client *c)
 		break;
 	case FS_MSG_RESEND:
 		c->resends++;
-		if (!c->no_resend)
-			send_all_again(c);
+		c->resend_due = !c->no_resend;
+		resend_if_due(c);
 		break;
 	case FS_MSG_QUERY:
 		on_query(c, &m);
@@ -261,6 +270,7 @@ void rig_clients_tick(struct rig *rig)
 		struct rig_client *c = &rig->clients[i];
 		struct fs_msg m = message(c, FS_MSG_ALIVE);
 
+		resend_if_due(c);
 		if (c->id == 0 || !c->holder || c->mute || rig->now_ms < c->alive_ms + ALIVE_MS)
 			continue;
 		c->alive_ms = rig->now_ms;
