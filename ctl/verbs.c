@@ -62,37 +62,39 @@ const size_t ctl_check_option_count = ARRAY_SIZE(ctl_check_options);
 #define OPTIONS(table) .options = table, .option_count = ARRAY_SIZE(table)
 
 const struct ctl_verb ctl_verbs[] = {
-	{ .name = "init", .group = "ADMIN", .operands = "DIR", .summary = "make a new store in DIR",
+	{ .name = "init", .group = "ADMINISTRATION", .operands = "DIR", .summary = "make a new store in DIR",
 	  .text = "Without --members: a cluster of one node, for an embedded mount or to be served by\n"
 		  "quorumfsd. With --members: node --id of a fixed list; run it on every machine with the\n"
 		  "same list. Never run it again for a node whose disk was lost: it may have voted.\n",
 	  OPTIONS(ctl_init_options), .min_operands = 1, .max_operands = 1, .run = cmd_init },
-	{ .name = "cluster start", .group = "ADMIN", .operands = "BASE HOST:PORT...",
-	  .summary = "start nodes on addresses of this machine, stores in BASE/n1, n2, ...",
+	{ .name = "cluster start", .group = "ADMINISTRATION", .operands = "BASE [HOST:PORT...]",
+	  .summary = "start nodes here, stores in BASE/n1, n2, ...",
 	  .text = "Where there are no stores yet, one is made for each address. Without addresses the\n"
 		  "stores that are there are started. Each node runs as a quorumfsd in the background\n"
 		  "and logs to BASE/nN.log.\n",
 	  OPTIONS(ctl_cluster_options), .min_operands = 1, .max_operands = 8, .run = cmd_cluster_start },
-	{ .name = "cluster stop", .group = "ADMIN", .operands = "BASE",
+	{ .name = "cluster stop", .group = "ADMINISTRATION", .operands = "BASE",
 	  .summary = "stop the nodes whose stores are in BASE", OPTIONS(ctl_cluster_options),
 	  .min_operands = 1, .max_operands = 1, .run = cmd_cluster_stop },
-	{ .name = "leader move", .group = "ADMIN", .operands = "ID", .summary = "hand leadership to node ID",
+	{ .name = "leader move", .group = "ADMINISTRATION", .operands = "ID", .summary = "hand leadership to node ID",
 	  OPTIONS(ctl_node_options), .min_operands = 1, .max_operands = 1, .run = cmd_leader_move },
-	{ .name = "snapshot create", .group = "ADMIN", .operands = "",
+	{ .name = "snapshot create", .group = "ADMINISTRATION", .operands = "",
 	  .summary = "seal a snapshot of the node's state now", OPTIONS(ctl_node_options),
 	  .min_operands = 0, .max_operands = 0, .run = cmd_snapshot_create },
-	{ .name = "status", .group = "INSPECTOR", .operands = "",
-	  .summary = "leader, members, log and snapshots as the node sees them",
-	  .text = "Exit code: 0 healthy, 7 degraded, 4 no quorum, 3 not reachable.\n",
+	{ .name = "status", .group = "INSPECTION", .operands = "",
+	  .summary = "show leader, members, log and snapshots",
+	  .text = "All as the node asked sees them. Exit code: 0 healthy, 7 degraded, 4 no quorum,\n"
+		  "3 not reachable.\n",
 	  OPTIONS(ctl_status_options), .min_operands = 0, .max_operands = 0, .run = cmd_status },
-	{ .name = "check", .group = "INSPECTOR", .operands = "",
-	  .summary = "verify every row of the node's state against its digest",
-	  .text = "Nodes with equal index and digest hold equal states. Exit code 6: damage found.\n",
+	{ .name = "check", .group = "INSPECTION", .operands = "",
+	  .summary = "verify every row of the node's state",
+	  .text = "Checksums of every row, and all of them against the state's digest. Nodes with equal\n"
+		  "index and digest hold equal states. Exit code 6: damage found.\n",
 	  OPTIONS(ctl_check_options), .min_operands = 0, .max_operands = 0, .run = cmd_check },
 	{ .name = "kv get", .group = "KEYS", .operands = "KEY", .summary = "print the value of KEY",
 	  OPTIONS(ctl_node_options), .min_operands = 1, .max_operands = 1, .run = cmd_kv_get },
 	{ .name = "kv put", .group = "KEYS", .operands = "KEY [VALUE]",
-	  .summary = "set KEY; without VALUE read it from standard input", OPTIONS(ctl_node_options),
+	  .summary = "set KEY to VALUE, or to standard input", OPTIONS(ctl_node_options),
 	  .min_operands = 1, .max_operands = 2, .run = cmd_kv_put },
 	{ .name = "kv append", .group = "KEYS", .operands = "KEY [VALUE]", .summary = "append to KEY",
 	  OPTIONS(ctl_node_options), .min_operands = 1, .max_operands = 2, .run = cmd_kv_append },

@@ -44,19 +44,36 @@ static const struct opt command_line[] = {
 	  .help = "print the option tables, tab-separated" },
 };
 
+static void print_option(const struct opt *o)
+{
+	printf("  %s%s%-*s %s%s%s%s\n", o->name, o->value ? "=" : "",
+	       (int)(28 - strlen(o->name) - (o->value ? 1 : 0)), o->value ? o->value : "", o->help,
+	       o->def ? " (default: " : "", o->def ? o->def : "", o->def ? ")" : "");
+}
+
 static void print_help(void)
 {
 	printf("Usage: %s SOURCE DIR [OPTIONS]\n\nSOURCE: a store's directory (the node runs inside), a node's "
 	       "socket, or HOST:PORT,...\n\n", program);
 	opt_print_help(command_line, ARRAY_SIZE(command_line), stdout);
 	printf("\nMount options (-o):\n");
-	for (size_t i = 0; i < mount_options_count; i++) {
-		const struct opt *o = &mount_options_table[i];
+	for (size_t i = 0; i < mount_options_count; i++)
+		if (mount_options_table[i].kind != OPT_IGNORE)
+			print_option(&mount_options_table[i]);
+	printf("\nAccepted without effect, or for mount(8):\n ");
+	for (size_t i = 0, column = 1; i < mount_options_count; i++) {
+		const char *name = mount_options_table[i].name;
 
-		printf("  %s%s%-*s %s%s%s%s\n", o->name, o->value ? "=" : "",
-		       (int)(28 - strlen(o->name) - (o->value ? 1 : 0)), o->value ? o->value : "", o->help,
-		       o->def ? " (default: " : "", o->def ? o->def : "", o->def ? ")" : "");
+		if (mount_options_table[i].kind != OPT_IGNORE)
+			continue;
+		column += strlen(name) + 1;
+		if (column > 78) {
+			printf("\n ");
+			column = strlen(name) + 2;
+		}
+		printf(" %s", name);
 	}
+	printf("\n");
 	printf("\nSee mount.quorumfs(8).\n");
 }
 
@@ -70,11 +87,12 @@ static int fail(struct err *err, int code)
 static int parse(int argc, char **argv, struct mount_args *a, struct command_line *cl, struct err *err)
 {
 	enum log_level level = LOG_INFO;
-	char *list = mount_options_take(&argc, argv, err); /* values borrow from it to the end */
 	int operands = 0;
-	int ret = list ? opt_parse_argv(command_line, ARRAY_SIZE(command_line), argc, argv, cl, &operands, err) :
-			 -EINVAL;
+	int ret = -EINVAL;
 
+	a->option_list = mount_options_take(&argc, argv, err);
+	if (a->option_list)
+		ret = opt_parse_argv(command_line, ARRAY_SIZE(command_line), argc, argv, cl, &operands, err);
 	if (ret < 0 || cl->help || cl->version || cl->print_options)
 		return ret;
 	if (operands != 2)
@@ -83,7 +101,7 @@ static int parse(int argc, char **argv, struct mount_args *a, struct command_lin
 	a->target = argv[2];
 	a->fake = cl->fake;
 	a->verbose = cl->verbose;
-	ret = mount_options_parse(list, cl->sloppy, &a->options, err);
+	ret = mount_options_parse(a->option_list, cl->sloppy, &a->options, err);
 	if (ret < 0)
 		return ret;
 	if (a->options.log_level && log_level_parse(a->options.log_level, &level) < 0)
@@ -238,11 +256,13 @@ static int run(const struct mount_args *a)
 
 int main(int argc, char **argv)
 {
-	struct mount_args a = { .options = mount_options_default(), .log_fd = -1 };
+	static struct mount_args a; /* with all it owns, to the end of the process */
 	struct command_line cl = { .fake = false };
 	struct err err = ERR_INIT;
 	int code = MOUNT_FAILED;
 
+	a.options = mount_options_default();
+	a.log_fd = -1;
 	if (parse(argc, argv, &a, &cl, &err) < 0)
 		return fail(&err, MOUNT_USAGE);
 	if (cl.help) {

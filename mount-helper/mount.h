@@ -64,6 +64,7 @@ struct mount_args {
 	bool fake, verbose;
 	struct mount_source source;
 	struct mount_options options;
+	char *option_list;      /* owned; what the options' texts point into */
 	int log_fd;             /* where the process that stays writes its log; -1: stderr */
 };
 

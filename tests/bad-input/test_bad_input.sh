@@ -34,12 +34,20 @@ expect 32 "below its own mount point" mount.quorumfs "$T/store" "$T"
 expect 1 "port" mount.quorumfs "localhost:notaport" "$T/mnt"
 expect 32 "no node can be reached" mount.quorumfs "127.0.0.1:1" "$T/mnt" -o mount_timeout=2
 expect 1 "two\|operands" mount.quorumfs "$T/store"
+expect 1 "needs a value" mount.quorumfs "$T/store" "$T/mnt" -o
+expect 1 "exclude each other" mount.quorumfs "$T/store" "$T/mnt" -o hard,softerr
+expect 1 "unknown log level" mount.quorumfs "$T/store" "$T/mnt" -o log-level=loud
+expect 32 "cannot open the log file" mount.quorumfs "$T/store" "$T/mnt" -o log-file="$T/missing/log"
+expect 32 "neither a store's directory nor a node's socket" mount.quorumfs "$T/notastore/file" "$T/mnt"
+expect 32 "no node can be reached" mount.quorumfs "$T/store/node.sock" "$T/mnt" -o mount_timeout=1
+grep -q "next: quorumfsd $T/store" "$T/out" || fail "the error does not say how to start the node: $(cat "$T/out")"
 
 mount_embedded "$T/store"
 echo kept >"$T/m1/kept"
 quorumfs init "$T/store2" >/dev/null
 expect 32 "already mounted" mount.quorumfs "$T/store2" "$T/m1"
 expect 32 "has it open" mount.quorumfs "$T/store" "$T/mnt"
+grep -q "next: mount -t quorumfs $T/store/node.sock $T/mnt" "$T/out" || fail "the error does not name the socket"
 expect 1 "has it open" quorumfsd "$T/store"
 [ "$(cat "$T/m1/kept")" = kept ] || fail "the running mount was disturbed"
 unmount 1
@@ -51,6 +59,14 @@ expect 3 "" quorumfs status --node "$T/store"
 expect 2 "must be at most 7" quorumfs init "$T/x" --id=9 --members=127.0.0.1:1,127.0.0.1:2
 expect 2 "not one of 1 to 2" quorumfs init "$T/x" --id=3 --members=127.0.0.1:1,127.0.0.1:2
 expect 1 "store\|empty" quorumfs init "$T/store"
+
+expect 2 "no stores" quorumfs cluster start "$T/nodes"
+mkdir -p "$T/lost"
+quorumfs init "$T/lost/n1" --members=127.0.0.1:1,127.0.0.1:2,127.0.0.1:3 >/dev/null || fail init
+expect 1 "some lost" quorumfs cluster start "$T/lost" 127.0.0.1:1 127.0.0.1:2 127.0.0.1:3
+[ -e "$T/lost/n2" ] && fail "a store that may have voted was made anew"
+expect 1 "did not start" quorumfs cluster start "$T/taken" 203.0.113.1:7901
+expect 3 "no such socket\|cannot connect" quorumfs kv get missing --node "$T/store"
 
 # Ports, clusters, garbage.
 cluster_init 3
@@ -97,15 +113,24 @@ done
 [ -n "$full" ] || fail "256 MiB took 400 MiB"
 grep -q "No space left" "$T/out" || fail "not ENOSPC: $(cat "$T/out")"
 say "ENOSPC after $i MiB"
+# Killed while the disk is full, it starts again and has everything.
+kill -KILL "${MOUNT_PID[1]}"
+umount "$T/m1" || fail "umount after the kill"
+mount_embedded "$T/disk/store" snapshot-threshold=16M
 for j in $(seq $((i - 1))); do
 	sha256sum <"$T/m1/big$j" | cmp -s - "$T/sum$j" || fail "big$j is damaged"
 done
 rm "$T"/m1/big* || fail "deletes fail on a full disk"
 for k in $(seq 90); do
-	echo again >"$T/m1/again" 2>/dev/null && break
+	{ echo again >"$T/m1/again"; } 2>/dev/null && break
 	sleep 1
 done
 [ "$(cat "$T/m1/again")" = again ] || fail "no writes after deletes within 90 s"
 say "writes again after $k s"
+unmount 1
+mount_embedded "$T/disk/store"
+[ "$(cat "$T/m1/again")" = again ] || fail "what was written after the deletes is lost"
+[ -z "$(ls "$T"/m1/big* 2>/dev/null)" ] || fail "deleted files are back"
+quorumfs check --tree --node "$T/disk/store" || fail "check after the full disk"
 unmount 1
 umount "$T/disk"
