@@ -200,6 +200,7 @@ static void peer_on_open(void *ctx, struct net_conn *conn, const struct net_hell
 	(void)conn;
 	(void)answer;
 	p->open = true;
+	p->foreign = false;
 	p->backoff_ms = BACKOFF_MIN_MS;
 	p->said = false;
 	log_info("node", "connected node=%llu peer=%llu address=%s",
@@ -214,6 +215,23 @@ static void peer_on_frame(void *ctx, struct net_conn *conn, uint8_t type, const 
 	(void)type;
 	(void)payload;
 	(void)len; /* peers answer on their own connections */
+}
+
+/* So many peers of another cluster that the rest is no quorum: this store is at the wrong place. */
+static void check_foreign(struct node *node, const struct peer_link *last)
+{
+	struct err err = ERR_INIT;
+	size_t foreign = 0;
+
+	for (size_t i = 0; i < node->peer_count; i++)
+		foreign += node->peers[i].foreign;
+	if (node->peer_count + 1 - foreign > (node->peer_count + 1) / 2)
+		return;
+	err_set(&err, -EXDEV, "the store '%s' belongs to another cluster than the nodes it should meet: %zu of "
+		"%zu refused it, the last at '%s'", node->options.dir, foreign, node->peer_count, last->address);
+	err_advise(&err, "the cluster at those addresses, and this store as it is",
+		   "quorumfs status --node %s", last->address);
+	loop_fail(node, &err);
 }
 
 static void peer_on_close(void *ctx, struct net_conn *conn, const struct err *why)
@@ -233,6 +251,10 @@ static void peer_on_close(void *ctx, struct net_conn *conn, const struct err *wh
 	}
 	if (was_open && !p->node->stopping)
 		replica_peer_down(p->node->replica, p->id);
+	if (why && why->code == -EXDEV && !p->node->stopping) {
+		p->foreign = true;
+		check_foreign(p->node, p);
+	}
 }
 
 static const struct net_conn_ops peer_ops = {

@@ -47,6 +47,7 @@ struct peer_link {
 	uint64_t retry_ms;      /* next try */
 	uint32_t backoff_ms;
 	bool said;              /* the failure was logged */
+	bool foreign;           /* it said that it belongs to another cluster */
 };
 
 /* What other threads ask of the node thread. */
