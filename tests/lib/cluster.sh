@@ -38,7 +38,8 @@ CLEANUP=()
 cleanup() {
 	local code=$? n
 	set +eu
-	for n in $(jobs -p); do kill "$n" 2>/dev/null; done
+	# Background jobs of the script; the nodes live until their mounts are gone.
+	for n in $(jobs -p); do [[ " ${PID[*]} " == *" $n "* ]] || kill "$n" 2>/dev/null; done
 	for c in "${CLEANUP[@]}"; do eval "$c"; done
 	# Loop mounts and mounts of ours below $T, innermost first.
 	awk -v t="$T/" 'index($2, t) == 1 { print $2 }' /proc/mounts | sort -r | while read -r m; do
