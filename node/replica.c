@@ -1,5 +1,5 @@
 /*
- * replica.c - see replica.h: stepping the core, carrying its outputs out, and snapshot policy.
+ * replica.c - see replica.h: stepping the core and carrying its outputs out.
  *
  * raft_step()'s arrays live until the next step, so carry_out() never steps: it moves what it needs
  * into jobs and lists, and replica_flush() goes on from there.
@@ -16,10 +16,6 @@
 #define KEEP_TAIL_BYTES (8ull * 1024 * 1024)
 #define LOAD_BYTES (4u * 1024 * 1024)
 #define STATUS_EVERY_MS 1000u
-#define SPACE_EVERY_MS 2000u
-#define IDLE_CHECKPOINT_MS 3000u
-#define SNAPSHOT_RETRY_MS 10000u
-#define LOW_SPACE_LOG_BYTES (1024u * 1024)
 
 uint64_t replica_now(struct replica *r)
 {
@@ -55,7 +51,7 @@ struct peer *replica_peer(struct replica *r, uint64_t id)
 	return NULL;
 }
 
-static void fail(struct replica *r, const struct err *err)
+void replica_fail(struct replica *r, const struct err *err)
 {
 	if (r->failed)
 		return;
@@ -146,45 +142,6 @@ static void carry_out_load(struct replica *r, struct raft_output *out)
 	replica_submit(r, WORKER_READ, &load->job);
 }
 
-static void start_fetch(struct replica *r, const struct raft_output *out)
-{
-	const struct raft_member *m = raft_conf_find(raft_conf(r->raft), out->snapshot.from);
-	struct job_fetch *fetch;
-
-	if (r->fetch_running || !m)
-		return; /* the running one ends in RECEIVED or FAILED, and the leader offers again */
-	r->fetch_running = true;
-	fetch = job_new(JOB_FETCH, sizeof(*fetch));
-	fetch->from = out->snapshot.from;
-	memcpy(fetch->address, m->address, sizeof(fetch->address));
-	fetch->meta = *out->snapshot.meta;
-	log_info("replica", "fetching snapshot node=%llu from=%llu index=%llu term=%llu size=%llu",
-		 (unsigned long long)r->options.self, (unsigned long long)fetch->from,
-		 (unsigned long long)fetch->meta.index, (unsigned long long)fetch->meta.term,
-		 (unsigned long long)fetch->meta.size_bytes);
-	replica_submit(r, WORKER_FETCH, &fetch->job);
-}
-
-static void carry_out_snapshot(struct replica *r, struct raft_output *out)
-{
-	struct job_install *install;
-
-	switch (out->snapshot.action) {
-	case RAFT_SNAPSHOT_FETCH:
-		start_fetch(r, out);
-		break;
-	case RAFT_SNAPSHOT_INSTALL:
-		install = job_new(JOB_INSTALL, sizeof(*install));
-		install->meta = *out->snapshot.meta;
-		install->applied_index = r->applied_index;
-		replica_submit(r, WORKER_LOG, &install->job);
-		break;
-	case RAFT_SNAPSHOT_NONE:
-	case RAFT_SNAPSHOT_ABORT: /* a finished fetch is resumed or refused by its meta later */
-		break;
-	}
-}
-
 static void learn_peers(struct replica *r)
 {
 	const struct raft_conf *conf = raft_conf(r->raft);
@@ -228,7 +185,7 @@ static void restart_evaluator(struct replica *r, bool leader)
 	replica_submit(r, WORKER_EVALUATE, &role->job);
 }
 
-static void tell_evaluator(struct replica *r)
+void replica_tell_evaluator(struct replica *r)
 {
 	struct job_eval_applied *applied;
 
@@ -260,7 +217,7 @@ static void became_leader(struct replica *r)
 
 	r->leader_since_ms = replica_now(r);
 	restart_evaluator(r, true);
-	tell_evaluator(r);
+	replica_tell_evaluator(r);
 	replica_evaluate_internal(r, &root);
 	orphans_reset(r);
 }
@@ -300,7 +257,7 @@ static void carry_out(struct replica *r, struct raft_output *out)
 	carry_out_load(r, out);
 	for (size_t i = 0; i < out->read_count; i++)
 		client_on_read_result(r, &out->reads[i]);
-	carry_out_snapshot(r, out);
+	upkeep_carry_out(r, out);
 	if (out->cut_prefix_to > 0) {
 		struct job_cut *cut = job_new(JOB_CUT, sizeof(*cut));
 
@@ -353,7 +310,7 @@ static bool propose(struct replica *r, struct job_eval_result *res)
 static void on_eval_result(struct replica *r, struct job_eval_result *res)
 {
 	if (res->job.status < 0) {
-		fail(r, &res->job.err);
+		replica_fail(r, &res->job.err);
 		job_free(&res->job);
 		return;
 	}
@@ -405,30 +362,6 @@ static void on_persisted(struct replica *r, struct job_persist *p)
 	replica_step(r, &in);
 }
 
-static void ask_space(struct replica *r)
-{
-	struct job_space *space = job_new(JOB_SPACE, sizeof(*space));
-
-	r->space_ms = replica_now(r) + SPACE_EVERY_MS;
-	r->space_bytes = 0;
-	replica_submit(r, WORKER_READ, &space->job);
-}
-
-static void count_applied(struct replica *r, const struct job_apply *apply)
-{
-	uint64_t bytes = 0;
-
-	for (size_t i = 0; i < apply->entry_count; i++)
-		bytes += 64 + (apply->entries[i].data ? apply->entries[i].data->len : 0);
-	r->since_bytes += bytes;
-	r->since_checkpoint_bytes += bytes;
-	r->space_bytes += bytes;
-	r->since_entries += apply->entry_count;
-	/* The disk must not run full between two looks at it. */
-	if (r->space_bytes > r->space.space.reserve_bytes / 8)
-		ask_space(r);
-}
-
 static void on_applied(struct replica *r, struct job_apply *apply)
 {
 	const struct raft_entry *last = &apply->entries[apply->entry_count - 1];
@@ -438,14 +371,14 @@ static void on_applied(struct replica *r, struct job_apply *apply)
 	r->applied_term = last->term;
 	r->apply_ms = replica_now(r);
 	r->dirty = true;
-	count_applied(r, apply);
+	upkeep_count_applied(r, apply);
 	client_answers(r, apply->answers, apply->answer_count);
 	if (apply->orphans)
 		r->orphans.pending = true;
 	in.applied.index = last->index;
 	job_free(&apply->job);
 	replica_step(r, &in);
-	tell_evaluator(r);
+	replica_tell_evaluator(r);
 }
 
 static void on_loaded(struct replica *r, struct job_load *load)
@@ -454,175 +387,13 @@ static void on_loaded(struct replica *r, struct job_load *load)
 
 	r->loading = false;
 	if (load->job.status < 0 && load->job.status != -ENOENT) {
-		fail(r, &load->job.err);
+		replica_fail(r, &load->job.err);
 	} else {
 		in.loaded.v = load->entries;
 		in.loaded.count = load->entry_count;
 		replica_step(r, &in);
 	}
 	job_free(&load->job);
-}
-
-static void on_checkpoint(struct replica *r, struct job_checkpoint *cp)
-{
-	struct raft_input in = { .type = RAFT_IN_DURABLE };
-
-	r->checkpointing = false;
-	r->state_bytes = cp->state_bytes;
-	r->since_checkpoint_bytes = 0;
-	in.durable.index = cp->durable_index;
-	job_free(&cp->job);
-	replica_step(r, &in);
-}
-
-static void checkpoint(struct replica *r)
-{
-	struct job_checkpoint *cp;
-
-	if (r->checkpointing)
-		return;
-	r->checkpointing = true;
-	r->dirty = false;
-	cp = job_new(JOB_CHECKPOINT, sizeof(*cp));
-	replica_submit(r, WORKER_APPLY, &cp->job);
-}
-
-/* ---- snapshots -------------------------------------------------------------------------------- */
-
-/*
- * Bytes of log after which a snapshot is due: the option, but at least the state's own size, so that a
- * snapshot never copies more than was written since the last one; at most a sixteenth of the disk;
- * staggered by node, the leader last.
- */
-static uint64_t threshold_bytes(const struct replica *r)
-{
-	uint64_t base;
-
-	if (r->options.snapshot_threshold < 0)
-		return UINT64_MAX;
-	base = max_u64((uint64_t)r->options.snapshot_threshold, r->state_bytes);
-	if (r->space.space.total_bytes > 0)
-		base = min_u64(base, r->space.space.total_bytes / 16);
-	if (r->evaluating)
-		return base + base / 4;
-	return base + base / 16 * (r->options.self % 3);
-}
-
-bool replica_space_is_low(const struct replica *r)
-{
-	uint64_t image = r->options.snapshot_threshold < 0 ? 0 : r->state_bytes + r->since_checkpoint_bytes;
-
-	return r->space.space.total_bytes > 0 &&
-	       r->space.space.free_bytes < r->space.space.reserve_bytes + image;
-}
-
-static bool snapshot_is_due(const struct replica *r)
-{
-	/* Short of space the log goes as soon as it is worth it; an image still fits, see above. */
-	if (replica_space_is_low(r) && r->options.snapshot_threshold >= 0 && r->since_bytes > LOW_SPACE_LOG_BYTES)
-		return true;
-	if (r->snapshot_wanted || r->since_bytes > threshold_bytes(r))
-		return true;
-	return r->options.snapshot_interval > 0 && r->since_entries >= r->options.snapshot_interval;
-}
-
-static void snapshot_if_due(struct replica *r)
-{
-	struct job_snapshot *snap;
-
-	if (r->snapshot_running || r->fetch_running || !snapshot_is_due(r) ||
-	    replica_now(r) < r->snapshot_retry_ms || r->since_entries == 0)
-		return;
-	r->snapshot_running = true;
-	r->snapshot_wanted = false;
-	r->since_bytes = 0;
-	r->since_entries = 0;
-	snap = job_new(JOB_SNAPSHOT, sizeof(*snap));
-	replica_submit(r, WORKER_SNAPSHOT, &snap->job);
-}
-
-static void on_snapshot(struct replica *r, struct job_snapshot *snap)
-{
-	struct raft_input in = { .type = RAFT_IN_SNAPSHOT_CREATED };
-
-	r->snapshot_running = false;
-	if (snap->job.status < 0) {
-		/* The log stays, so nothing is lost; tried again after a while. */
-		log_error("replica", "cannot make a snapshot: %s", snap->job.err.text);
-		snprintf(r->snapshot_error, sizeof(r->snapshot_error), "%.255s", snap->job.err.text);
-		r->snapshot_retry_ms = replica_now(r) + SNAPSHOT_RETRY_MS;
-		r->snapshot_wanted = true;
-	} else {
-		log_info("replica", "snapshot node=%llu index=%llu term=%llu size=%llu",
-			 (unsigned long long)r->options.self, (unsigned long long)snap->meta.index,
-			 (unsigned long long)snap->meta.term, (unsigned long long)snap->meta.size_bytes);
-		r->snapshot_error[0] = '\0';
-		r->snapshots_made++;
-		in.snapshot.meta = &snap->meta;
-		replica_step(r, &in);
-		checkpoint(r); /* the log is cut only below what a checkpoint made durable */
-	}
-	job_free(&snap->job);
-}
-
-static void on_fetched(struct replica *r, struct job_fetch *fetch)
-{
-	struct raft_input in = { .type = RAFT_IN_SNAPSHOT_RECEIVED };
-
-	r->fetch_running = false;
-	if (fetch->job.status < 0)
-		in.type = RAFT_IN_SNAPSHOT_FAILED;
-	in.snapshot.meta = &fetch->meta;
-	in.snapshot.result = fetch->job.status;
-	replica_step(r, &in);
-	job_free(&fetch->job);
-}
-
-static void on_installed(struct replica *r, struct job_install *install)
-{
-	struct raft_input in = { .type = RAFT_IN_SNAPSHOT_INSTALLED };
-
-	if (install->job.status < 0 && install->job.status != -ESTALE) {
-		fail(r, &install->job.err);
-		job_free(&install->job);
-		return;
-	}
-	if (install->job.status == 0) {
-		log_info("replica", "installed snapshot node=%llu index=%llu term=%llu",
-			 (unsigned long long)r->options.self, (unsigned long long)install->meta.index,
-			 (unsigned long long)install->meta.term);
-		r->applied_index = install->meta.index;
-		r->applied_term = install->meta.term;
-		r->since_bytes = 0;
-		r->since_entries = 0;
-		r->snapshots_installed++;
-	}
-	in.snapshot.meta = &install->meta;
-	in.snapshot.result = install->job.status;
-	replica_step(r, &in);
-	if (install->job.status == 0)
-		client_on_installed(r);
-	job_free(&install->job);
-}
-
-static void on_space(struct replica *r, struct job_space *space)
-{
-	bool low;
-
-	r->space.space = space->space;
-	r->space.log_bytes = space->log_bytes;
-	r->space.written_bytes = space->written_bytes;
-	low = replica_space_is_low(r);
-	for (size_t i = 0; i < r->peer_count; i++)
-		low = low || (r->peers[i].connected && r->peers[i].space_low);
-	if (low == r->growth_allowed) {
-		r->growth_allowed = !low;
-		log_warning("replica", low ? "space is short: writes fail with ENOSPC, deletes work node=%llu" :
-					     "space is enough again: writes work node=%llu",
-			    (unsigned long long)r->options.self);
-		tell_evaluator(r);
-	}
-	job_free(&space->job);
 }
 
 void replica_job_done(struct replica *r, struct job *job)
@@ -632,7 +403,7 @@ void replica_job_done(struct replica *r, struct job *job)
 			job->type == JOB_CHECK || job->type == JOB_SPACE || job->type == JOB_EVAL_RESULT;
 
 	if (job->status < 0 && !may_fail) {
-		fail(r, &job->err);
+		replica_fail(r, &job->err);
 		if (job->type == JOB_PERSIST)
 			list_del(&CONTAINER_OF(job, struct job_persist, job)->tracking);
 		job_free(job);
@@ -646,10 +417,10 @@ void replica_job_done(struct replica *r, struct job *job)
 		on_applied(r, CONTAINER_OF(job, struct job_apply, job));
 		break;
 	case JOB_CHECKPOINT:
-		on_checkpoint(r, CONTAINER_OF(job, struct job_checkpoint, job));
+		upkeep_on_checkpoint(r, CONTAINER_OF(job, struct job_checkpoint, job));
 		break;
 	case JOB_INSTALL:
-		on_installed(r, CONTAINER_OF(job, struct job_install, job));
+		upkeep_on_installed(r, CONTAINER_OF(job, struct job_install, job));
 		break;
 	case JOB_EVAL_RESULT:
 		on_eval_result(r, CONTAINER_OF(job, struct job_eval_result, job));
@@ -671,17 +442,17 @@ void replica_job_done(struct replica *r, struct job *job)
 		break;
 	}
 	case JOB_SPACE:
-		on_space(r, CONTAINER_OF(job, struct job_space, job));
+		upkeep_on_space(r, CONTAINER_OF(job, struct job_space, job));
 		break;
 	case JOB_CHECK:
 		r->ops->check_done(r->ctx, CONTAINER_OF(job, struct job_check, job));
 		job_free(job);
 		break;
 	case JOB_SNAPSHOT:
-		on_snapshot(r, CONTAINER_OF(job, struct job_snapshot, job));
+		upkeep_on_snapshot(r, CONTAINER_OF(job, struct job_snapshot, job));
 		break;
 	case JOB_FETCH:
-		on_fetched(r, CONTAINER_OF(job, struct job_fetch, job));
+		upkeep_on_fetched(r, CONTAINER_OF(job, struct job_fetch, job));
 		break;
 	default:
 		job_free(job);
@@ -708,11 +479,7 @@ void replica_tick(struct replica *r)
 		r->status_ms = now + STATUS_EVERY_MS;
 		status_send(r);
 	}
-	if (now >= r->space_ms)
-		ask_space(r);
-	snapshot_if_due(r);
-	if (r->dirty && now >= r->apply_ms + IDLE_CHECKPOINT_MS)
-		checkpoint(r);
+	upkeep_tick(r);
 	orphans_tick(r);
 }
 
@@ -896,9 +663,7 @@ void replica_free(struct replica *r)
 
 void replica_snapshot_now(struct replica *r)
 {
-	r->snapshot_wanted = true;
-	r->snapshot_retry_ms = 0;
-	snapshot_if_due(r);
+	upkeep_snapshot_now(r);
 }
 
 void replica_check(struct replica *r, uint64_t admin_id, bool tree)
@@ -931,7 +696,7 @@ void replica_info(struct replica *r, struct replica_info *info)
 	info->log_bytes = r->space.log_bytes;
 	info->written_bytes = r->space.written_bytes;
 	info->state_bytes = r->state_bytes;
-	info->snapshot_threshold_bytes = threshold_bytes(r);
+	info->snapshot_threshold_bytes = upkeep_threshold_bytes(r);
 	info->log_since_snapshot_bytes = r->since_bytes;
 	info->snapshot_running = r->snapshot_running;
 	info->fetch_running = r->fetch_running;

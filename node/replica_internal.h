@@ -143,8 +143,10 @@ bool replica_is_leader(const struct replica *r);
 uint64_t replica_leader(const struct replica *r);
 struct peer *replica_peer(struct replica *r, uint64_t id);
 void replica_submit(struct replica *r, enum worker_kind worker, struct job *job);
-/* Growth is refused: less than the reserve and one more image of the state would be left free. */
-bool replica_space_is_low(const struct replica *r);
+/* The process must end; the first reason is told. */
+void replica_fail(struct replica *r, const struct err *err);
+/* What is applied, and whether the state may grow. */
+void replica_tell_evaluator(struct replica *r);
 /* An operation of the leader's own, by the evaluator. */
 void replica_evaluate_internal(struct replica *r, const struct fs_request *rq);
 
@@ -174,6 +176,21 @@ void orphans_listed(struct replica *r, struct job_read *read);
 void orphans_answer(struct replica *r, const struct fs_msg *answer);
 void orphans_heard(struct replica *r, const uint8_t uuid[KV_UUID_SIZE], uint64_t age_ms);
 void orphans_bye(struct replica *r, const uint8_t uuid[KV_UUID_SIZE]);
+
+/* upkeep.c: checkpoints, snapshots, space */
+void upkeep_tick(struct replica *r);
+void upkeep_carry_out(struct replica *r, struct raft_output *out); /* out->snapshot */
+void upkeep_count_applied(struct replica *r, const struct job_apply *apply);
+void upkeep_snapshot_now(struct replica *r); /* due or not */
+void upkeep_on_checkpoint(struct replica *r, struct job_checkpoint *cp);
+void upkeep_on_snapshot(struct replica *r, struct job_snapshot *snap);
+void upkeep_on_fetched(struct replica *r, struct job_fetch *fetch);
+void upkeep_on_installed(struct replica *r, struct job_install *install);
+void upkeep_on_space(struct replica *r, struct job_space *space);
+/* Growth is refused: less than the reserve and one more image of the state would be left free. */
+bool upkeep_space_is_low(const struct replica *r);
+/* Bytes of log after which a snapshot is due now; UINT64_MAX: never. */
+uint64_t upkeep_threshold_bytes(const struct replica *r);
 
 /* status.c: NODE_STATUS frames */
 void status_send(struct replica *r);

@@ -39,7 +39,7 @@ void status_send(struct replica *r)
 	const struct store_space *space = &r->space.space;
 
 	buf_put_u8(&frame, STATUS_VERSION);
-	buf_put_u8(&frame, replica_space_is_low(r));
+	buf_put_u8(&frame, upkeep_space_is_low(r));
 	buf_put_le64(&frame, r->applied_index);
 	buf_put_le64(&frame, space->free_bytes);
 	buf_put_le64(&frame, space->total_bytes);
