@@ -328,10 +328,11 @@ format: ## clang-format in place, product and tests
 format-check: ## files that clang-format would change
 	clang-format --dry-run $(C_FILES)
 
-lint: ## include arrows, clang-tidy, cppcheck
+lint: ## include arrows, names of marks, clang-tidy, cppcheck
 	@MAKE='$(MAKE)' $(RUN) --targets lint-arrows lint-tidy lint-cppcheck
 lint-arrows:
 	@tests/lint/arrows.sh
+	@tests/lint/marks.sh
 lint-tidy:
 	@printf '%s\n' $(SOURCES) | xargs -P$(JOBS) -n4 bash -c 'clang-tidy --quiet "$$@" -- \
 		$(LANG_FLAGS) $(filter-out -Werror,$(WARNINGS)) 2>&1 | \
