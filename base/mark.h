@@ -46,6 +46,13 @@ struct mark {
 		atomic_fetch_add_explicit(&mark_here.hits, 1, memory_order_relaxed);               \
 	} while (0)
 
+/* For a rare case that has no branch of its own, or whose branch is one line. */
+#define MARK_IF(condition, text)                                                                   \
+	do {                                                                                       \
+		if (condition)                                                                     \
+			MARK(text);                                                                \
+	} while (0)
+
 /* One name of the program, all its places added. */
 struct mark_count {
 	const char *name;

@@ -1,6 +1,7 @@
 /* election.c - see election.h. */
 #include "raft/election.h"
 
+#include "base/mark.h"
 #include "raft/membership.h"
 #include "raft/read.h"
 #include "raft/replication.h"
@@ -46,6 +47,7 @@ static void leave_role(struct raft *r)
 {
 	if (r->role == RAFT_LEADER)
 		reads_fail_all(r);
+	MARK_IF(r->transfer_to != 0, "raft.transfer.ended-by-role-change");
 	forget_votes(r);
 	reset_timer(r);
 	r->heartbeat_elapsed = 0;
@@ -118,6 +120,8 @@ static bool conf_unapplied(const struct raft *r)
 
 static bool promotable(const struct raft *r)
 {
+	MARK_IF(conf_unapplied(r), "raft.election.conf-unapplied");
+	MARK_IF(r->incoming.phase != SNAPSHOT_IDLE, "raft.election.fetching-image");
 	/* Whoever is fetching an image lacks something committed, so it could not win anyway. */
 	return membership_self_votes(r) && r->incoming.phase == SNAPSHOT_IDLE && !conf_unapplied(r);
 }
@@ -146,6 +150,9 @@ static void decide(struct raft *r)
 {
 	enum vote_result result = membership_tally(r);
 
+	MARK_IF(result == VOTE_LOST && r->role == RAFT_PRE_CANDIDATE, "raft.prevote.lost");
+	MARK_IF(result == VOTE_LOST && r->role == RAFT_CANDIDATE, "raft.vote.lost");
+	MARK_IF(result == VOTE_WON && r->self_vote_due, "raft.vote.won-before-own-is-durable");
 	if (result == VOTE_LOST)
 		election_become_follower(r, r->hard.term, 0);
 	else if (result == VOTE_WON && r->role == RAFT_PRE_CANDIDATE)
@@ -172,11 +179,14 @@ static bool heard_within_election(const struct raft *r, const struct progress *p
 static void leader_tick(struct raft *r)
 {
 	if (!r->test.no_check_quorum && !membership_quorum(r, heard_within_election)) {
+		MARK("raft.election.check-quorum-step-down");
 		election_become_follower(r, r->hard.term, 0);
 		return;
 	}
-	if (r->transfer_to != 0 && ++r->transfer_elapsed >= r->options.election_ticks)
+	if (r->transfer_to != 0 && ++r->transfer_elapsed >= r->options.election_ticks) {
+		MARK("raft.transfer.timed-out");
 		r->transfer_to = 0;
+	}
 	if (++r->heartbeat_elapsed >= r->options.heartbeat_ticks) {
 		r->heartbeat_elapsed = 0;
 		replication_heartbeat(r);
@@ -200,6 +210,9 @@ void election_tick(struct raft *r)
 
 void election_heard_leader(struct raft *r, uint64_t leader)
 {
+	MARK_IF(r->role == RAFT_CANDIDATE, "raft.election.candidate-met-leader");
+	MARK_IF(r->role == RAFT_PRE_CANDIDATE, "raft.election.pre-candidate-met-leader");
+	MARK_IF(r->leader_suspect && r->leader == leader, "raft.election.suspect-leader-heard");
 	if (r->role != RAFT_FOLLOWER || r->leader != leader)
 		election_become_follower(r, r->hard.term, leader);
 	if (r->leader_suspect || r->election_timeout <= r->options.election_ticks)
@@ -246,6 +259,10 @@ void election_on_vote(struct raft *r, const struct raft_message *msg)
 				       .to = msg->from,
 				       .reject = !free_to_vote || !up_to_date };
 
+	MARK_IF(pre && answer.reject, "raft.prevote.refused");
+	MARK_IF(!pre && !free_to_vote, "raft.vote.refused-not-free");
+	MARK_IF(!pre && free_to_vote && !up_to_date, "raft.vote.refused-log-behind");
+	MARK_IF(!pre && r->hard.vote == msg->from, "raft.vote.granted-again");
 	/* A granted pre-vote answers in the term that was asked for, which is not ours yet. */
 	answer.term = answer.reject ? r->hard.term : msg->term;
 	if (!answer.reject && !pre) {
@@ -268,17 +285,23 @@ void election_on_vote_resp(struct raft *r, const struct raft_message *msg)
 
 	if (r->role != asked || p == NULL)
 		return;
-	if (asked == RAFT_PRE_CANDIDATE && !msg->reject && msg->term != r->hard.term + 1)
+	if (asked == RAFT_PRE_CANDIDATE && !msg->reject && msg->term != r->hard.term + 1) {
+		MARK("raft.prevote.stale-grant");
 		return; /* granted for an earlier campaign */
+	}
 	if (p->vote == VOTE_NONE)
 		p->vote = msg->reject ? VOTE_REJECTED : VOTE_GRANTED;
 	/* Who won the pre-vote and is refused now met another candidate: do not wait out a split vote. */
-	if (asked == RAFT_CANDIDATE && msg->reject)
+	if (asked == RAFT_CANDIDATE && msg->reject) {
+		MARK("raft.vote.met-other-candidate");
 		hurry(r, r->options.heartbeat_ticks);
+	}
 	decide(r);
 }
 
 void election_on_timeout_now(struct raft *r)
 {
+	MARK("raft.transfer.timeout-now");
+	MARK_IF(!promotable(r), "raft.transfer.not-promotable");
 	election_campaign(r, CAMPAIGN_TRANSFER);
 }

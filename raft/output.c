@@ -3,6 +3,7 @@
  *
  * The rules that order it are told in raft_internal.h.
  */
+#include "base/mark.h"
 #include "raft/membership.h"
 #include "raft/raft_internal.h"
 #include "raft/read.h"
@@ -63,6 +64,7 @@ void raft_send(struct raft *r, struct raft_message msg)
 void raft_promise(struct raft *r, struct raft_message msg)
 {
 	complete(r, &msg);
+	MARK_IF(r->promises.count >= RAFT_PROMISES_MAX, "raft.promise.dropped-full");
 	if (r->promises.count >= RAFT_PROMISES_MAX)
 		raft_message_release(&msg);
 	else
@@ -71,6 +73,7 @@ void raft_promise(struct raft *r, struct raft_message msg)
 
 void output_drop_promises(struct raft *r)
 {
+	MARK_IF(r->promises.count > 0, "raft.promise.dropped-by-new-term");
 	list_clear(&r->promises);
 }
 
@@ -93,13 +96,17 @@ void log_truncate(struct raft *r, uint64_t index)
 {
 	assert(index > r->commit && r->role != RAFT_LEADER);
 	tail_truncate(&r->tail, index);
-	while (r->conf_index_count > 0 && r->conf_indexes[r->conf_index_count - 1] >= index)
+	while (r->conf_index_count > 0 && r->conf_indexes[r->conf_index_count - 1] >= index) {
+		MARK("raft.conf.cut-with-suffix");
 		r->conf_index_count--;
+	}
 	r->boot_last = min_u64(r->boot_last, index - 1);
 	r->synced_index = min_u64(r->synced_index, index - 1);
 	r->persist_next = min_u64(r->persist_next, index);
-	if (r->log_in_flight && r->inflight_index >= index)
+	if (r->log_in_flight && r->inflight_index >= index) {
+		MARK("raft.persist.replaced-in-flight");
 		r->truncate_wait = true;
+	}
 }
 
 static bool persist_blocked(const struct raft *r)
@@ -112,6 +119,7 @@ static void hand_out_persist(struct raft *r, struct raft_output *out)
 	bool installing = r->incoming.phase == SNAPSHOT_INSTALLING;
 	size_t count;
 
+	MARK_IF(!hard_handed_out(r) && r->hard_in_flight, "raft.persist.hard-state-queues");
 	if (!hard_handed_out(r) && !r->hard_in_flight && !installing) {
 		r->hard_out = r->hard;
 		r->hard_in_flight = true;
@@ -156,7 +164,10 @@ void persist_done(struct raft *r, uint64_t index, uint64_t term, bool hard_state
 		r->synced_index = r->persist_next - 1;
 	} else if (index > r->synced_index && index < r->persist_next &&
 		   tail_matches(&r->tail, index, term)) {
+		MARK("raft.persist.first-of-two-in-flight");
 		r->synced_index = index;
+	} else {
+		MARK("raft.persist.completion-stale");
 	}
 }
 
@@ -208,6 +219,8 @@ static void take_conf(struct raft *r, const struct raft_entry *e)
 			--r->conf_index_count * sizeof(r->conf_indexes[0]));
 	if (r->role != RAFT_LEADER)
 		return;
+	MARK_IF(r->transfer_to != 0 && raft_peer(r, r->transfer_to) == NULL,
+		"raft.transfer.target-left");
 	if (raft_peer(r, r->transfer_to) == NULL)
 		r->transfer_to = 0;
 	/* A smaller quorum may have what a larger one lacked. */
@@ -234,6 +247,9 @@ static void hand_out_apply(struct raft *r)
 	while (r->handed < apply_limit(r)) {
 		const struct raft_entry *e = tail_get(&r->tail, r->handed + 1);
 
+		MARK_IF(e == NULL, "raft.apply.not-in-memory");
+		MARK_IF(e != NULL && !apply_budget_left(r, entry_bytes(e)),
+			"raft.apply.budget-full");
 		if (e == NULL || !apply_budget_left(r, entry_bytes(e)))
 			break;
 		if (r->apply_count == r->apply_cap) {
@@ -301,8 +317,10 @@ static size_t usable_prefix(const struct raft *r, const struct raft_entry *v, si
 		if (v[i].index != r->load_lo + i || v[i].index > r->load_hi ||
 		    v[i].index <= r->tail.base_index ||
 		    !tail_matches(&r->tail, v[i].index, v[i].term) ||
-		    (v[i].type == RAFT_ENTRY_CONF && conf_from_blob(&conf, v[i].data) < 0))
+		    (v[i].type == RAFT_ENTRY_CONF && conf_from_blob(&conf, v[i].data) < 0)) {
+			MARK("raft.load.overtaken");
 			return i;
+		}
 	}
 	return count;
 }
@@ -314,6 +332,7 @@ void load_done(struct raft *r, const struct raft_entry *v, size_t count)
 	count = usable_prefix(r, v, count);
 	/* Nothing usable: try again at the next tick, unless the log was cut past the question. */
 	r->load_failed = count == 0 && r->load_lo > r->tail.base_index;
+	MARK_IF(r->load_failed, "raft.load.failed");
 	if (count > 0)
 		tail_set_window(&r->tail, v, count);
 	r->load_lo = r->load_hi = 0;

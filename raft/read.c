@@ -1,6 +1,7 @@
 /* read.c - see read.h. */
 #include "raft/read.h"
 
+#include "base/mark.h"
 #include "raft/membership.h"
 #include "raft/replication.h"
 
@@ -31,6 +32,7 @@ void reads_fail_all(struct raft *r)
 {
 	struct reads *s = &r->reads;
 
+	MARK_IF(s->count > 0, "raft.read.failed-by-role-change");
 	for (size_t i = 0; i < s->count; i++) {
 		/* Another node that asked finds out itself: its question is repeated. */
 		if (s->v[i].from == 0)
@@ -61,6 +63,7 @@ static void finish_round(struct raft *r)
 	for (size_t i = 0; i < s->count; i++) {
 		struct read_item item = s->v[i];
 
+		MARK_IF(item.round == 0, "raft.read.rides-next-round");
 		if (item.round == 0)
 			s->v[kept++] = item;
 		else if (item.from == 0)
@@ -95,6 +98,8 @@ static bool start_round(struct raft *r)
 
 void reads_start_round(struct raft *r)
 {
+	MARK_IF(r->reads.count > 0 && r->role == RAFT_LEADER && !replication_own_term_committed(r),
+		"raft.read.waits-for-own-term");
 	/* Before the first commit of our own term the commit index may lag behind the truth. */
 	if (replication_own_term_committed(r) && !r->reads.running && r->reads.count > 0)
 		start_round(r);
@@ -120,10 +125,13 @@ void reads_on_question(struct raft *r, const struct raft_message *msg)
 	bool refused = r->role != RAFT_LEADER || s->count >= RAFT_READS_MAX;
 
 	for (size_t i = 0; i < s->count && !refused; i++) {
-		if (s->v[i].from == msg->from && s->v[i].id == msg->context)
+		if (s->v[i].from == msg->from && s->v[i].id == msg->context) {
+			MARK("raft.read.question-repeated");
 			return; /* asked again; the first answer will do */
+		}
 	}
 	if (refused) {
+		MARK("raft.read.question-refused");
 		raft_send(r, (struct raft_message){ .type = RAFT_MSG_READ_INDEX_RESP,
 						    .to = msg->from,
 						    .reject = true,
@@ -149,8 +157,10 @@ static void ask_waiting(struct raft *r)
 	struct reads *s = &r->reads;
 	uint64_t context = 0;
 
-	if (s->groups >= RAFT_READ_GROUPS_MAX)
+	if (s->groups >= RAFT_READ_GROUPS_MAX) {
+		MARK("raft.read.waits-for-question");
 		return;
+	}
 	for (size_t i = 0; i < s->count; i++) {
 		if (s->v[i].context != 0)
 			continue;
@@ -167,9 +177,12 @@ static void ask_waiting(struct raft *r)
 
 int reads_add(struct raft *r, uint64_t id)
 {
-	if (r->reads.count >= RAFT_READS_MAX)
+	if (r->reads.count >= RAFT_READS_MAX) {
+		MARK("raft.read.busy");
 		return -EAGAIN;
+	}
 	if (r->leader == 0) {
+		MARK("raft.read.no-leader");
 		answer_local(r, id, false, 0);
 		return 0;
 	}
@@ -197,6 +210,8 @@ void reads_on_answer(struct raft *r, const struct raft_message *msg)
 		answered++;
 	}
 	s->count = kept;
+	MARK_IF(answered == 0, "raft.read.answer-stale");
+	MARK_IF(answered > 0 && msg->reject, "raft.read.answer-refused");
 	if (answered == 0)
 		return;
 	s->groups--;
@@ -215,6 +230,7 @@ void reads_tick(struct raft *r)
 	/* Items of one question stand together and in the order asked. */
 	for (size_t i = 0; i < s->count; i++) {
 		if (s->v[i].context > asked) {
+			MARK("raft.read.asked-again");
 			asked = s->v[i].context;
 			ask(r, asked);
 		}

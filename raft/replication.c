@@ -1,6 +1,7 @@
 /* replication.c - see replication.h. */
 #include "raft/replication.h"
 
+#include "base/mark.h"
 #include "raft/membership.h"
 #include "raft/read.h"
 #include "raft/snapshot.h"
@@ -16,6 +17,7 @@ static size_t collect(const struct raft *r, uint64_t from, struct raft_entry **o
 	for (uint64_t i = from; i <= r->tail.last_index; i++) {
 		const struct raft_entry *e = tail_get(&r->tail, i);
 
+		MARK_IF(e == NULL, "raft.replicate.not-in-memory");
 		if (e == NULL ||
 		    (count > 0 && *bytes + entry_bytes(e) > r->options.max_message_bytes))
 			break;
@@ -49,6 +51,9 @@ bool replication_append_to(struct raft *r, struct progress *p, bool even_if_empt
 	if (msg.entry_count == 0 && !even_if_empty)
 		return false;
 	progress_sent_entries(p, msg.entry_count, bytes);
+	MARK_IF(p->state == RAFT_REPLICATE && p->paused, "raft.replicate.inflight-full");
+	MARK_IF(p->state == RAFT_PROBE && msg.entry_count == 0 && p->next <= r->tail.last_index,
+		"raft.replicate.probe-without-entries");
 	/* A probe for entries that are still on disk goes without them; one is enough. */
 	if (p->state == RAFT_PROBE && p->next <= r->tail.last_index)
 		p->paused = true;
@@ -79,6 +84,7 @@ void replication_heartbeat(struct raft *r)
 		struct progress *p = &r->peers[i];
 		uint64_t commit = min_u64(p->match, r->commit);
 
+		MARK_IF(p->match < r->commit, "raft.heartbeat.commit-held-at-match");
 		p->sent_commit = max_u64(p->sent_commit, commit);
 		raft_send(r, (struct raft_message){ .type = RAFT_MSG_HEARTBEAT,
 						    .to = p->id,
@@ -122,6 +128,9 @@ bool replication_maybe_commit(struct raft *r)
 {
 	uint64_t index = min_u64(membership_commit(r), r->tail.last_index);
 
+	MARK_IF(r->role == RAFT_LEADER && index > r->commit &&
+			tail_term(&r->tail, index) != r->hard.term,
+		"raft.commit.older-term-waits");
 	/* An older term's entry on a majority can still be replaced; one of ours above it seals it. */
 	if (r->role != RAFT_LEADER || index <= r->commit ||
 	    tail_term(&r->tail, index) != r->hard.term)
@@ -151,12 +160,17 @@ int replication_propose(struct raft *r, const struct raft_proposal *v, size_t co
 	}
 	if (confs > 1)
 		return -EPROTO;
-	if (confs == 1 && (r->pending_conf > r->applied || !replication_own_term_committed(r)))
+	if (confs == 1 && (r->pending_conf > r->applied || !replication_own_term_committed(r))) {
+		MARK("raft.propose.conf-pending");
 		return -EAGAIN;
+	}
 	/* One batch always fits, however large, else it could never be proposed. */
 	if (r->uncommitted_bytes > 0 &&
-	    r->uncommitted_bytes + bytes > r->options.max_uncommitted_bytes)
+	    r->uncommitted_bytes + bytes > r->options.max_uncommitted_bytes) {
+		MARK("raft.propose.busy");
 		return -EAGAIN;
+	}
+	MARK_IF(bytes > r->options.max_uncommitted_bytes, "raft.propose.larger-than-limit");
 	r->uncommitted_bytes += bytes;
 	r->propose_first = r->tail.last_index + 1;
 	for (size_t i = 0; i < count; i++) {
@@ -177,6 +191,8 @@ int replication_propose(struct raft *r, const struct raft_proposal *v, size_t co
 
 static void transfer_if_caught_up(struct raft *r, const struct progress *p)
 {
+	MARK_IF(p->id == r->transfer_to && p->match < r->tail.last_index,
+		"raft.transfer.catches-up-first");
 	if (p->id == r->transfer_to && p->match == r->tail.last_index)
 		raft_send(r, (struct raft_message){ .type = RAFT_MSG_TIMEOUT_NOW, .to = p->id });
 }
@@ -203,10 +219,16 @@ static void append_refused(struct raft *r, struct progress *p, const struct raft
 	/* Above our last entry of a term <= the hint's the logs cannot agree: skip that term at once. */
 	if (msg->hint_term > 0)
 		hint = tail_find_conflict(&r->tail, hint, msg->hint_term, &unused);
-	if (!progress_decrease(p, msg->log_index, hint))
+	MARK_IF(msg->hint_term == 0, "raft.replicate.reject-below-peers-base");
+	MARK_IF(hint < msg->hint_index, "raft.replicate.reject-skips-term");
+	if (!progress_decrease(p, msg->log_index, hint)) {
+		MARK("raft.replicate.reject-stale");
 		return;
-	if (p->state == RAFT_REPLICATE)
+	}
+	if (p->state == RAFT_REPLICATE) {
+		MARK("raft.replicate.reject-to-probe");
 		progress_become_probe(p);
+	}
 	replication_append_to(r, p, true);
 }
 
@@ -214,14 +236,18 @@ static void append_accepted(struct raft *r, struct progress *p, uint64_t match)
 {
 	uint64_t old_commit = r->commit;
 
-	if (!progress_update(p, match) && !(p->match == match && p->state == RAFT_PROBE))
+	if (!progress_update(p, match) && !(p->match == match && p->state == RAFT_PROBE)) {
+		MARK("raft.replicate.ack-stale");
 		return;
+	}
 	if (p->state == RAFT_PROBE)
 		progress_become_replicate(p);
 	else if (p->state == RAFT_REPLICATE)
 		inflights_free_le(&p->inflights, match);
-	else if (p->match >= r->tail.base_index)
+	else if (p->match >= r->tail.base_index) {
+		MARK("raft.snapshot.peer-caught-up");
 		progress_become_replicate(p); /* the image is in, or the peer did without */
+	}
 	replication_maybe_commit(r);
 	if (r->commit == old_commit && progress_can_bump_commit(p, r->commit))
 		replication_append_to(r, p, true);
@@ -259,8 +285,10 @@ void replication_on_heartbeat_resp(struct raft *r, const struct raft_message *ms
 void replication_unreachable(struct raft *r, struct progress *p)
 {
 	/* What was sent ahead is probably lost; find out with one append at a time. */
-	if (r->role == RAFT_LEADER && p->state == RAFT_REPLICATE)
+	if (r->role == RAFT_LEADER && p->state == RAFT_REPLICATE) {
+		MARK("raft.replicate.peer-unreachable");
 		progress_become_probe(p);
+	}
 }
 
 /* ---- follower ------------------------------------------------------------------------------- */
@@ -291,9 +319,11 @@ static void take_entries(struct raft *r, struct raft_message *msg)
 
 		if (e->index <= r->tail.last_index) {
 			if (tail_matches(&r->tail, e->index, e->term)) {
+				MARK("raft.append.held-already");
 				blob_unref(e->data);
 				continue;
 			}
+			MARK("raft.append.conflict-cuts-suffix");
 			log_truncate(r, e->index);
 		}
 		log_append(r, *e);
@@ -307,13 +337,17 @@ void replication_on_append(struct raft *r, struct raft_message *msg)
 {
 	uint64_t match = msg->log_index + msg->entry_count;
 
-	if (snapshot_busy(r))
+	if (snapshot_busy(r)) {
+		MARK("raft.append.while-installing");
 		return; /* the log is about to be replaced; the leader asks again */
+	}
 	if (msg->log_index < r->commit) {
+		MARK("raft.append.below-commit");
 		acknowledge(r, msg->from, r->commit);
 		return;
 	}
 	if (!tail_matches(&r->tail, msg->log_index, msg->log_term)) {
+		MARK("raft.append.refused");
 		refuse_append(r, msg);
 		return;
 	}

@@ -1,6 +1,7 @@
 /* snapshot.c - see snapshot.h. */
 #include "raft/snapshot.h"
 
+#include "base/mark.h"
 #include "raft/membership.h"
 #include "raft/replication.h"
 
@@ -32,8 +33,10 @@ static void send_offer(struct raft *r, struct progress *p)
 bool snapshot_offer_to(struct raft *r, struct progress *p)
 {
 	if (r->snapshot.index < r->tail.base_index || r->snapshot.index == 0 ||
-	    !recently_active(r, p))
+	    !recently_active(r, p)) {
+		MARK("raft.snapshot.no-offer-possible");
 		return false;
+	}
 	progress_become_snapshot(p, r->snapshot.index);
 	send_offer(r, p);
 	return true;
@@ -43,6 +46,7 @@ void snapshot_offer_again(struct raft *r, struct progress *p)
 {
 	if (r->now_ticks - p->snapshot_tick <= r->options.election_ticks)
 		return;
+	MARK("raft.snapshot.offered-again");
 	progress_become_snapshot(p, r->snapshot.index);
 	send_offer(r, p);
 }
@@ -54,8 +58,11 @@ void snapshot_on_resp(struct raft *r, const struct raft_message *msg)
 	if (r->role != RAFT_LEADER || p == NULL || p->state != RAFT_SNAPSHOT || !msg->reject)
 		return;
 	/* An answer to an older offer says nothing about this one. */
-	if (msg->log_index != p->pending_snapshot)
+	if (msg->log_index != p->pending_snapshot) {
+		MARK("raft.snapshot.refusal-stale");
 		return;
+	}
+	MARK("raft.snapshot.peer-refused");
 	p->pending_snapshot = 0;
 	progress_become_probe(p);
 	p->paused = true; /* wait for its next heartbeat answer before trying again */
@@ -71,13 +78,17 @@ void snapshot_on_progress(struct raft *r, uint64_t peer)
 
 void snapshot_on_created(struct raft *r, const struct raft_snapshot_meta *meta)
 {
-	if (meta->index <= r->snapshot.index || meta->index > r->applied)
+	if (meta->index <= r->snapshot.index || meta->index > r->applied) {
+		MARK("raft.snapshot.created-for-nothing");
 		return;
+	}
 	r->snapshot = *meta;
 	/* Someone may have been waiting for an image to exist. */
 	for (size_t i = 0; r->role == RAFT_LEADER && i < r->peer_count; i++) {
-		if (r->peers[i].next - 1 < r->tail.base_index)
+		if (r->peers[i].next - 1 < r->tail.base_index) {
+			MARK("raft.snapshot.was-awaited");
 			replication_append_to(r, &r->peers[i], true);
+		}
 	}
 }
 
@@ -103,6 +114,7 @@ uint64_t snapshot_cut_limit(const struct raft *r)
 		else if (p->state == RAFT_REPLICATE)
 			held = min_u64(held, p->match);
 	}
+	MARK_IF(held < limit, "raft.cut.held-for-peer");
 	/* Beyond some tails the disk matters more: the peer takes an image instead. */
 	if (held < limit)
 		held = max_u64(held, min_u64(limit, tail_cut_keeping(&r->tail,
@@ -135,8 +147,10 @@ static void acknowledge(struct raft *r, uint64_t match)
 /* No news: committed already, or the log holds the image's last entry, which commits it. */
 static bool no_news(struct raft *r, const struct raft_snapshot_meta *meta)
 {
-	if (meta->index > r->commit && tail_matches(&r->tail, meta->index, meta->term))
+	if (meta->index > r->commit && tail_matches(&r->tail, meta->index, meta->term)) {
+		MARK("raft.snapshot.log-holds-it");
 		replication_commit_to(r, meta->index);
+	}
 	return meta->index <= r->commit;
 }
 
@@ -146,6 +160,7 @@ void snapshot_recheck(struct raft *r)
 		return;
 	if (!no_news(r, &r->incoming.meta))
 		return;
+	MARK("raft.snapshot.fetch-overtaken");
 	set_action(r, RAFT_SNAPSHOT_ABORT);
 	r->incoming.phase = SNAPSHOT_IDLE;
 	acknowledge(r, r->commit);
@@ -155,13 +170,20 @@ void snapshot_on_offer(struct raft *r, const struct raft_message *msg)
 {
 	const struct raft_snapshot_meta *meta = msg->snapshot;
 
-	if (snapshot_busy(r))
+	if (snapshot_busy(r)) {
+		MARK("raft.snapshot.offer-while-installing");
 		return;
+	}
 	if (no_news(r, meta)) {
+		MARK("raft.snapshot.offer-is-no-news");
 		acknowledge(r, r->commit);
 		snapshot_recheck(r);
 		return;
 	}
+	MARK_IF(r->incoming.phase == SNAPSHOT_FETCHING && r->incoming.from != msg->from,
+		"raft.snapshot.source-changed");
+	MARK_IF(r->incoming.phase == SNAPSHOT_FETCHING && r->incoming.from == msg->from,
+		"raft.snapshot.offer-repeated");
 	/*
 	 * A new leader takes over as source. A repeated offer, newer image or not, repeats the FETCH
 	 * begun: the owner may have been busy with another one and not have started it.
@@ -175,6 +197,7 @@ void snapshot_on_offer(struct raft *r, const struct raft_message *msg)
 
 static void report_failure(struct raft *r)
 {
+	MARK("raft.snapshot.fetch-failed");
 	if (r->leader != 0 && r->leader != r->options.self)
 		raft_send(r, (struct raft_message){ .type = RAFT_MSG_SNAPSHOT_RESP,
 						    .to = r->leader,
@@ -193,8 +216,12 @@ void snapshot_on_failed(struct raft *r, const struct raft_snapshot_meta *meta)
 
 void snapshot_on_received(struct raft *r, const struct raft_snapshot_meta *meta)
 {
-	if (r->incoming.phase != SNAPSHOT_FETCHING)
+	if (r->incoming.phase != SNAPSHOT_FETCHING) {
+		MARK("raft.snapshot.received-unasked");
 		return;
+	}
+	MARK_IF(!snapshot_meta_equal(meta, &r->incoming.meta),
+		"raft.snapshot.received-other-image");
 	/* Any image that was verified will do, also one asked for earlier from another source. */
 	r->incoming.meta = *meta;
 	r->incoming.phase = SNAPSHOT_WAITING;
@@ -203,6 +230,8 @@ void snapshot_on_received(struct raft *r, const struct raft_snapshot_meta *meta)
 
 void snapshot_try_install(struct raft *r)
 {
+	MARK_IF(r->incoming.phase == SNAPSHOT_WAITING && r->handed != r->applied,
+		"raft.snapshot.install-waits-for-apply");
 	if (r->incoming.phase != SNAPSHOT_WAITING || r->handed != r->applied)
 		return;
 	if (r->hard_in_flight || r->hard_durable.term != r->hard.term ||
@@ -230,6 +259,7 @@ static void install(struct raft *r)
 	const struct raft_snapshot_meta *meta = &r->incoming.meta;
 
 	if (tail_matches(&r->tail, meta->index, meta->term)) {
+		MARK("raft.snapshot.suffix-kept");
 		tail_cut(&r->tail, meta->index);
 		forget_confs(r, meta->index);
 	} else {
@@ -252,7 +282,9 @@ void snapshot_on_installed(struct raft *r, const struct raft_snapshot_meta *meta
 	if (r->incoming.phase != SNAPSHOT_INSTALLING ||
 	    !snapshot_meta_equal(meta, &r->incoming.meta))
 		return;
+	MARK_IF(result == -ESTALE, "raft.snapshot.install-stale");
 	if (result != 0 && result != -ESTALE) {
+		MARK("raft.snapshot.install-failed");
 		report_failure(r);
 		return;
 	}

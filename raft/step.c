@@ -1,4 +1,5 @@
 /* step.c - creation, and one input: what is checked first, and the term rules common to all. */
+#include "base/mark.h"
 #include "raft/election.h"
 #include "raft/membership.h"
 #include "raft/raft_internal.h"
@@ -173,8 +174,10 @@ static bool leader_message_sound(const struct raft *r, const struct raft_message
 	if (m->term < r->hard.term)
 		return true;
 	/* At most one leader per term. */
-	if (m->term == r->hard.term && r->leader != 0 && r->leader != m->from)
+	if (m->term == r->hard.term && r->leader != 0 && r->leader != m->from) {
+		MARK("raft.step.second-leader");
 		return false;
+	}
 	switch (m->type) {
 	case RAFT_MSG_APPEND:
 		return entries_sound(m) && !contradicts_commit(r, m->log_index, m->log_term);
@@ -224,9 +227,12 @@ static bool note_incarnation(struct raft *r, const struct raft_message *m)
 		r->known[i].id = m->from;
 		r->known[i].incarnation = m->incarnation;
 	}
-	if (m->incarnation < r->known[i].incarnation)
+	if (m->incarnation < r->known[i].incarnation) {
+		MARK("raft.step.sent-before-restart");
 		return false;
+	}
 	if (m->incarnation > r->known[i].incarnation) {
+		MARK("raft.step.peer-restarted");
 		r->known[i].incarnation = m->incarnation;
 		p = raft_peer(r, m->from);
 		if (p != NULL)
@@ -244,12 +250,15 @@ static void answer_old_term(struct raft *r, const struct raft_message *m)
 	 * Without this a node whose term ran ahead could neither follow the old leader nor, its
 	 * campaigns being ignored, ever replace it (etcd/raft: Step).
 	 */
-	if (m->type == RAFT_MSG_APPEND || m->type == RAFT_MSG_HEARTBEAT)
+	if (m->type == RAFT_MSG_APPEND || m->type == RAFT_MSG_HEARTBEAT) {
+		MARK("raft.step.old-leader-answered");
 		raft_send(r, (struct raft_message){ .type = RAFT_MSG_APPEND_RESP, .to = m->from });
-	else if (m->type == RAFT_MSG_PREVOTE)
+	} else if (m->type == RAFT_MSG_PREVOTE) {
+		MARK("raft.step.old-prevote-answered");
 		raft_send(r, (struct raft_message){ .type = RAFT_MSG_PREVOTE_RESP,
 						    .to = m->from,
 						    .reject = true });
+	}
 }
 
 /* Returns whether the message is still to be handled, in our (possibly new) term. */
@@ -263,11 +272,14 @@ static bool settle_term(struct raft *r, const struct raft_message *m)
 	}
 	if (m->term == r->hard.term)
 		return true;
-	if (campaign && !m->campaign_transfer && election_in_lease(r))
+	if (campaign && !m->campaign_transfer && election_in_lease(r)) {
+		MARK("raft.vote.ignored-in-lease");
 		return false;
+	}
 	/* A pre-vote and its grant speak of a term that nobody has entered yet. */
 	if (m->type == RAFT_MSG_PREVOTE || (m->type == RAFT_MSG_PREVOTE_RESP && !m->reject))
 		return true;
+	MARK_IF(r->role == RAFT_LEADER, "raft.election.deposed-by-term");
 	election_become_follower(r, m->term, from_a_leader(m) ? m->from : 0);
 	return true;
 }
@@ -325,6 +337,7 @@ static int step_message(struct raft *r, struct raft_message *m)
 {
 	int ret = check_message(r, m);
 
+	MARK_IF(ret < 0, "raft.step.message-refused");
 	if (ret == 0 && note_incarnation(r, m) && settle_term(r, m))
 		handle_message(r, m);
 	return ret;
@@ -338,15 +351,18 @@ static int step_propose(struct raft *r, const struct raft_input *in)
 
 	assert(in->propose.count > 0);
 	if (r->role != RAFT_LEADER) {
+		MARK("raft.propose.not-leader");
 		r->propose_result = RAFT_PROPOSE_NOT_LEADER;
 		return 0;
 	}
 	if (r->transfer_to != 0) {
+		MARK("raft.propose.transferring");
 		r->propose_result = RAFT_PROPOSE_TRANSFERRING;
 		return 0;
 	}
 	if (in->propose.prev_index != 0 && (in->propose.prev_index != r->tail.last_index ||
 					    in->propose.prev_term != tail_last_term(&r->tail))) {
+		MARK("raft.propose.superseded");
 		r->propose_result = RAFT_PROPOSE_SUPERSEDED;
 		return 0;
 	}
@@ -373,8 +389,10 @@ static void step_unreachable(struct raft *r, uint64_t id)
 
 	if (p != NULL)
 		replication_unreachable(r, p);
-	if (r->role == RAFT_FOLLOWER && r->leader == id && id != 0)
+	if (r->role == RAFT_FOLLOWER && r->leader == id && id != 0) {
+		MARK("raft.election.leader-unreachable");
 		election_leader_unreachable(r);
+	}
 }
 
 static int dispatch(struct raft *r, const struct raft_input *in)

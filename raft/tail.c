@@ -1,6 +1,8 @@
 /* tail.c - see tail.h. */
 #include "raft/tail.h"
 
+#include "base/mark.h"
+
 static void drop_entries(struct raft_entry *v, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
@@ -98,6 +100,7 @@ uint64_t tail_find_conflict(const struct tail *t, uint64_t from, uint64_t term,
 		*found_term = t->base_term;
 		return index;
 	}
+	MARK("raft.tail.conflict-below-base");
 	/* Below the base nothing is known; a base of 0 has term 0 and was returned above. */
 	*found_term = 0;
 	return min_u64(index, t->base_index - 1);

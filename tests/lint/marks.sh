@@ -1,17 +1,24 @@
 #!/bin/bash
-# Checks the names of coverage marks (base/mark.h): folder.subject.what-happened, the folder's own first.
+# Checks the names of coverage marks (base/mark.h): folder.subject.what-happened, the file's own folder.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-bad=0
-while IFS=: read -r file line text; do
-	[ -n "$file" ] || continue
-	folder=${file%%/*}
-	[ "$file" = base/mark.h ] && continue
-	name=$(sed -nE 's/.*\<MARK\("([^"]*)"\).*/\1/p' <<<"$text")
-	if ! [[ $name =~ ^$folder\.[a-z][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+$ ]]; then
-		echo "$file:$line: mark '$name' is not $folder.subject.what-happened"
-		bad=1
-	fi
-done < <(grep -rnE '\<MARK\(' --include='*.[ch]' base raft store net fs node ctl mount-helper)
-exit $bad
+find base raft store net fs node ctl mount-helper -name '*.[ch]' ! -path base/mark.h -print0 | sort -z |
+	xargs -0 perl -e '
+my $bad = 0;
+for my $file (@ARGV) {
+	open(my $in, "<", $file) or die "$file: $!\n";
+	local $/;
+	my $text = <$in>;
+	my ($folder) = split("/", $file);
+	# The name is the last argument, and MARK_IF() may spread over lines.
+	while ($text =~ /\bMARK(?:_IF)?\s*\(([^;]*)\);/g) {
+		my ($argument, $line) = ($1, 1 + (substr($text, 0, $-[0]) =~ tr/\n//));
+		my ($name) = $argument =~ /"([^"]*)"\s*$/;
+		$name //= "";
+		next if $name =~ /^\Q$folder\E\.[a-z][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+$/;
+		print "$file:$line: mark \"$name\" is not $folder.subject.what-happened\n";
+		$bad = 1;
+	}
+}
+exit $bad;'

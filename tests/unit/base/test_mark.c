@@ -22,7 +22,8 @@ static void take(int which)
 		MARK("base.test.shared");
 		break;
 	default:
-		MARK("base.test.never");
+		MARK_IF(which == 4, "base.test.four");
+		MARK_IF(which == 5, "base.test.never");
 	}
 }
 
@@ -39,6 +40,13 @@ static void a_mark_counts_how_often_it_was_taken(void **state)
 	take(1);
 	assert_int_equal(mark_hits("base.test.one"), 2);
 	assert_int_equal(mark_hits("base.test.zero"), 0);
+}
+
+static void a_condition_that_does_not_hold_is_no_hit(void **state)
+{
+	take(4);
+	assert_int_equal(mark_hits("base.test.four"), 1);
+	assert_int_equal(mark_hits("base.test.never"), 0);
 }
 
 static void places_of_one_name_are_added(void **state)
@@ -58,8 +66,8 @@ static void a_mark_never_taken_is_listed_too(void **state)
 {
 	struct mark_count *list;
 	size_t count = mark_list(&list);
-	static const char *const want[] = { "base.test.never", "base.test.one", "base.test.shared",
-					    "base.test.zero" };
+	static const char *const want[] = { "base.test.four", "base.test.never", "base.test.one",
+					    "base.test.shared", "base.test.zero" };
 	size_t found = 0;
 
 	for (size_t i = 0; i < count; i++) {
@@ -111,9 +119,9 @@ static void json_is_one_object_from_name_to_hits(void **state)
 	take(3);
 	mark_print(&out, MARK_JSON);
 	buf_put_u8(&out, '\0');
-	assert_string_equal((char *)out.data,
-			    "{\"base.test.never\":0,\"base.test.one\":1,\"base.test.shared\":2,"
-			    "\"base.test.zero\":0}\n");
+	assert_string_equal((char *)out.data, "{\"base.test.four\":0,\"base.test.never\":0,\"base."
+					      "test.one\":1,\"base.test.shared\":2,"
+					      "\"base.test.zero\":0}\n");
 	buf_release(&out);
 }
 
@@ -139,6 +147,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_mark_counts_how_often_it_was_taken, start_without_hits),
+		cmocka_unit_test_setup(a_condition_that_does_not_hold_is_no_hit,
+				       start_without_hits),
 		cmocka_unit_test_setup(places_of_one_name_are_added, start_without_hits),
 		cmocka_unit_test_setup(a_name_that_does_not_exist_has_no_hits, start_without_hits),
 		cmocka_unit_test_setup(a_mark_never_taken_is_listed_too, start_without_hits),
