@@ -6,6 +6,7 @@
  * a damaged row) is a broken invariant: -EUCLEAN, nothing applied.
  */
 #include "base/hash.h"
+#include "base/mark.h"
 #include "store/digest.h"
 #include "store/kv.h"
 #include "store/session.h"
@@ -22,6 +23,7 @@ struct apply {
 /* Fills why, for the error text. */
 static int refuse(struct apply *a, const char *why)
 {
+	MARK("store.apply.refused");
 	a->why = why;
 	return -EUCLEAN;
 }

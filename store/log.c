@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/mark.h"
 
 #define SCRATCH_KEEP (4u * 1024u * 1024u)
 
@@ -89,6 +90,7 @@ static void drop_suffix(struct store_log *log, uint64_t index)
 		if (f->first_index + f->count <= index)
 			break;
 		if (f->first_index < index) {
+			MARK("store.log.frame-cut-in-two");
 			f->count = (uint32_t)(index - f->first_index);
 			break;
 		}
@@ -213,6 +215,7 @@ void store_log_terms(struct store_log *log, struct raft_entry **terms, size_t *c
 
 static int write_failed(struct store_log *log, int ret, const char *what, struct err *err)
 {
+	MARK("store.log.write-failed");
 	log->failed = true;
 	return err_set(err, ret, "cannot %s log '%s': %s", what, log->path, strerror(-ret));
 }
@@ -381,10 +384,15 @@ static int make_room(struct store_log *log, const struct raft_entry *entries, si
 
 	if (want <= room)
 		return 0;
-	if (want > log->segment_bytes - SEGMENT_HEADER_SIZE && count_fitting(entries, 1, room) == 1)
+	if (want > log->segment_bytes - SEGMENT_HEADER_SIZE &&
+	    count_fitting(entries, 1, room) == 1) {
+		MARK("store.log.group-split");
 		return 0; /* it must be split anyway: fill this one first */
+	}
 	ret = spares_take(&log->spares, &id);
 	if (ret < 0) {
+		MARK_IF(ret == -ENOSPC && !started, "store.log.no-space-before-write");
+		MARK_IF(ret == -ENOSPC && started, "store.log.no-space-midway");
 		/* Without space and before the first frame nothing has happened yet. */
 		log->failed = log->failed || started || ret != -ENOSPC;
 		return err_set(err, ret, "cannot make a segment for log '%s': %s", log->path,
@@ -397,6 +405,7 @@ static int make_room(struct store_log *log, const struct raft_entry *entries, si
 	}
 	if (ret < 0)
 		return write_failed(log, ret, "begin a segment of", err);
+	MARK("store.log.segment-begun");
 	*rolled = true;
 	return 0;
 }
@@ -514,8 +523,11 @@ static int retire_segment(struct store_log *log, struct log_segment *seg)
 	segment_name(seg->number, name);
 	/* A reader may still hold it: then its bytes must stay, and only the name goes. */
 	if (seg->size_bytes != log->segment_bytes || atomic_load(&seg->refs) != 1 ||
-	    !spares_reserve(&log->spares, &id))
+	    !spares_reserve(&log->spares, &id)) {
+		MARK_IF(atomic_load(&seg->refs) != 1, "store.log.cut-under-reader");
 		return log->io->unlink(log->dir_fd, name);
+	}
+	MARK("store.log.segment-recycled");
 	spare_name(id, "spare", spare);
 	ret = log->io->rename(log->dir_fd, name, spare);
 	if (ret == 0)
@@ -537,6 +549,7 @@ static struct log_segment **detach_segments(struct store_log *log, const struct 
 	log->segment_count -= *count;
 	if (*count > 0 && log->segment_count > 0)
 		memmove(log->segments, log->segments + *count, log->segment_count * sizeof(*dead));
+	MARK_IF(log->segment_count == 0, "store.log.reset");
 	if (log->segment_count == 0) { /* reset: nothing of the log stays */
 		log->frame_count = 0;
 		log->run_count = 0;
@@ -652,6 +665,7 @@ static int load_frame(struct load *l, const struct log_frame *f, const char *pat
 	if (ret == 0)
 		ret = load_entries(l, f, cursor_init(payload, len));
 	free(payload);
+	MARK_IF(ret == -EUCLEAN, "store.log.load-damaged");
 	if (ret == -EUCLEAN || ret == -ENODATA)
 		return err_set(err, -EUCLEAN,
 			       "cannot load entries from log '%s': segment %" PRIu64
@@ -685,6 +699,7 @@ int store_log_load(struct store_log *log, uint64_t lo, uint64_t hi, size_t max_b
 	if (lo > base && lo <= last && lo <= hi)
 		n = pick_frames(log, lo, hi, max_bytes, &picked);
 	pthread_mutex_unlock(&log->lock);
+	MARK_IF(lo <= base, "store.log.load-below-base");
 	if (lo <= base)
 		ret = err_set(err, -ENOENT,
 			      "cannot load entry %" PRIu64 " from log '%s': it begins at %" PRIu64,

@@ -23,6 +23,7 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "base/mark.h"
 
 #define SEARCH_STEP (1024u * 1024u)
 
@@ -179,14 +180,18 @@ static int open_segment(struct store_log *log, uint64_t number, struct segment_h
 			strerror(-ret));
 		goto out;
 	}
-	if (ret < 0 || segment_header_decode(h, block) < 0)
+	if (ret < 0 || segment_header_decode(h, block) < 0) {
+		MARK("store.recover.segment-header-damaged");
 		ret = damaged(log, err, number, 0, "its header fails its checksum");
-	else if (memcmp(h->identity.cluster, log->identity.cluster, 16) != 0 ||
-		 h->identity.group != log->identity.group)
+	} else if (memcmp(h->identity.cluster, log->identity.cluster, 16) != 0 ||
+		   h->identity.group != log->identity.group) {
+		MARK("store.recover.segment-foreign");
 		ret = damaged(log, err, number, 0, "it belongs to another cluster or group");
-	else if (h->number != number || (uint64_t)st.st_size < h->size_bytes)
+	} else if (h->number != number || (uint64_t)st.st_size < h->size_bytes) {
+		MARK("store.recover.segment-misplaced");
 		ret = damaged(log, err, number, 0,
 			      "its number or size is not what its header says");
+	}
 out:
 	if (ret < 0 && *fd >= 0) {
 		close(*fd);
@@ -233,13 +238,17 @@ static int replay_frame(struct store_log *log, struct log_segment *seg)
 	int ret;
 
 	log->torn = false;
-	if (log->append_offset + FRAME_ALIGN > seg->size_bytes)
+	if (log->append_offset + FRAME_ALIGN > seg->size_bytes) {
+		MARK("store.recover.segment-full-to-the-end");
 		return REPLAY_STOP;
+	}
 	ret = io_pread_all(seg->fd, head, sizeof(head), (off_t)log->append_offset);
 	if (ret < 0)
 		return ret;
 	log->torn = frame_resembles(head, seg->uuid, log->pos.last.number + 1);
 	log->torn_index = log->pos.index + 1;
+	MARK_IF(!log->torn && load_le64(head) != 0, "store.recover.leftover-of-recycled-segment");
+	MARK_IF(log->torn && frame_header_decode(&h, head) < 0, "store.recover.frame-header-torn");
 	if (frame_header_decode(&h, head) < 0 || memcmp(h.uuid, seg->uuid, sizeof(h.uuid)) != 0 ||
 	    h.offset != log->append_offset || h.offset + h.size_bytes > seg->size_bytes ||
 	    h.group != log->identity.group || !frame_links(&h, head, &log->pos) ||
@@ -252,9 +261,11 @@ static int replay_frame(struct store_log *log, struct log_segment *seg)
 	if (ret == 0 && frame_payload_valid(payload, len, h.payload_checksum))
 		terms = payload_terms(&h, payload, len);
 	free(payload);
+	MARK_IF(ret == 0 && terms == NULL, "store.recover.frame-payload-torn");
 	if (ret < 0 || terms == NULL)
 		return ret < 0 ? ret : REPLAY_STOP;
 
+	MARK_IF(h.first_index <= log->last_index, "store.recover.frame-replaces-suffix");
 	if (h.first_index <= log->base_index) /* until base is known: where frames[] begins */
 		store_log_trim(log, h.first_index - 1, 0);
 	store_log_push_frame(log,
@@ -290,10 +301,13 @@ static int replay_segment(struct store_log *log, uint64_t number, const struct l
 	if (log->segment_count == 0) {
 		log->pos = h.before;
 		log->base_index = log->last_index = h.before.index;
-		if (h.before.last.number != roots->frames_before)
+		if (h.before.last.number != roots->frames_before) {
+			MARK("store.recover.frames-before-missing");
 			ret = damaged(log, err, number, 0, "frames before it are missing");
+		}
 	} else if (h.before.last.number != log->pos.last.number ||
 		   memcmp(h.before.chain, log->pos.chain, sizeof(log->pos.chain)) != 0) {
+		MARK("store.recover.older-segment-damaged");
 		ret = damaged(log, err, log->segments[log->segment_count - 1]->number,
 			      log->append_offset,
 			      "a frame is damaged that was durable before the next segment began");
@@ -329,6 +343,7 @@ static void search_header(const struct store_log *log, const struct log_segment 
 	if (frame_header_decode(&h, head) < 0 || memcmp(h.uuid, seg->uuid, sizeof(h.uuid)) != 0 ||
 	    h.offset != offset)
 		return;
+	MARK("store.recover.frame-behind-gap");
 	s->found = true;
 	s->synced_frame = max_u64(s->synced_frame, h.synced_frame);
 	if (h.previous.number == log->pos.last.number + 1)
@@ -366,8 +381,14 @@ static int judge_tail(struct store_log *log, const struct log_roots *roots, stru
 		return err_set(err, ret, "cannot read log segment %016" PRIx64 ".seg of '%s': %s",
 			       seg->number, log->path, strerror(-ret));
 	log->torn = log->torn || s.found;
-	if (s.synced_frame < missing && roots->synced_frame < missing)
+	if (s.synced_frame < missing && roots->synced_frame < missing) {
+		MARK_IF(!log->torn, "store.recover.clean-end");
+		MARK_IF(log->torn && !s.found, "store.recover.torn-last-frame");
+		MARK_IF(log->torn && s.found, "store.recover.torn-out-of-order");
 		return 0;
+	}
+	MARK_IF(s.synced_frame >= missing, "store.recover.damaged-below-later-frame");
+	MARK_IF(s.synced_frame < missing, "store.recover.damaged-below-floor");
 	if (s.lost.number != 0)
 		snprintf(why, sizeof(why),
 			 "frame %" PRIu64 " (entries %" PRIu64 " to %" PRIu64 ", term %" PRIu64
@@ -393,6 +414,7 @@ static int check_range(struct store_log *log, const struct log_roots *roots, str
 		store_log_trim(log, roots->base_index, roots->base_term);
 		return 0;
 	}
+	MARK("store.recover.base-does-not-fit");
 	snprintf(why, sizeof(why),
 		 "its entries %" PRIu64 " to %" PRIu64 " do not fit the base %" PRIu64
 		 " (term %" PRIu64 ")",
@@ -440,8 +462,11 @@ static int replay_all(struct store_log *log, const struct log_roots *roots, stru
 	if (ret < 0)
 		return err_set(err, ret, "cannot list log '%s': %s", log->path, strerror(-ret));
 	for (size_t i = 0; i < count && ret == 0; i++) {
-		if (numbers[i] < roots->first_segment)
+		if (numbers[i] < roots->first_segment) {
+			MARK("store.recover.cut-was-interrupted");
 			continue;
+		}
+		MARK_IF(numbers[i] != log->next_segment, "store.recover.segment-missing");
 		if (numbers[i] != log->next_segment)
 			ret = damaged(log, err, log->next_segment, 0, "the segment is missing");
 		else
@@ -468,8 +493,10 @@ int store_log_open(struct store_log **log, int dir_fd, const char *path,
 		ret = replay_all(l, roots, err);
 	if (ret == 0 && l->segment_count > 0)
 		ret = judge_tail(l, roots, err);
-	else if (ret == 0 && roots->synced_frame > roots->frames_before)
+	else if (ret == 0 && roots->synced_frame > roots->frames_before) {
+		MARK("store.recover.all-segments-missing");
 		ret = damaged(l, err, roots->first_segment, 0, "the segment is missing");
+	}
 	if (ret == 0)
 		ret = check_range(l, roots, err);
 	if (ret < 0) {
@@ -543,8 +570,10 @@ static int adopt_spares(struct store_log *log)
 		if (fstatat(log->dir_fd, name, &st, 0) < 0)
 			ret = -errno;
 		else if ((uint64_t)st.st_size != log->segment_bytes ||
-			 !spares_adopt(&log->spares, ids[i]))
+			 !spares_adopt(&log->spares, ids[i])) {
+			MARK("store.spare.not-adopted");
 			ret = log->io->unlink(log->dir_fd, name);
+		}
 	}
 	free(ids);
 	return ret;
@@ -560,6 +589,7 @@ static int remove_files(struct store_log *log, const char *suffix, uint64_t belo
 	for (size_t i = 0; ret == 0 && i < count && numbers[i] < below; i++) {
 		char name[SPARE_NAME_SIZE];
 
+		MARK_IF(strcmp(suffix, "tmp") == 0, "store.spare.unfinished-removed");
 		spare_name(numbers[i], suffix, name);
 		ret = log->io->unlink(log->dir_fd, name);
 	}

@@ -18,6 +18,7 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "base/mark.h"
 #include "store/kv.h"
 #include "store/sealed.h"
 #include "store/state_sqlite.h"
@@ -56,6 +57,7 @@ static int check_offer(struct store_receive *rx, const struct raft_snapshot_meta
 	struct store_space space;
 	int ret;
 
+	MARK_IF(!manifest_is_for(&rx->m, meta), "store.receive.manifest-of-another");
 	if (!manifest_is_for(&rx->m, meta))
 		return cannot(rx, -EUCLEAN, "its manifest is of another snapshot than was offered",
 			      err);
@@ -66,6 +68,7 @@ static int check_offer(struct store_receive *rx, const struct raft_snapshot_meta
 	if (ret < 0)
 		return cannot(rx, ret, strerror(-ret), err);
 	if (space.free_bytes < meta->size_bytes + space.reserve_bytes) {
+		MARK("store.receive.no-space");
 		cannot(rx, -ENOSPC, "the file system is too full", err);
 		return err_advise(err, "the node keeps the state it has", "df -h %s",
 				  rx->s->dir_path);
@@ -75,8 +78,10 @@ static int check_offer(struct store_receive *rx, const struct raft_snapshot_meta
 
 static void find_chunks(struct store_receive *rx)
 {
-	for (uint32_t n = 0; n < rx->m.chunk_count; n++)
+	for (uint32_t n = 0; n < rx->m.chunk_count; n++) {
 		rx->have[n] = chunk_exists(&rx->set->chunks, manifest_hash(&rx->m, n));
+		MARK_IF(rx->have[n], "store.receive.chunk-here-already");
+	}
 }
 
 static int start(struct store_receive *rx, const struct raft_snapshot_meta *meta,
@@ -85,6 +90,7 @@ static int start(struct store_receive *rx, const struct raft_snapshot_meta *meta
 	int ret = manifest_decode(&rx->m, manifest, manifest_len);
 
 	if (ret < 0) {
+		MARK("store.receive.manifest-damaged");
 		rx->m.meta.index = meta->index; /* for the message */
 		return cannot(rx, ret, "its manifest does not verify", err);
 	}
@@ -178,6 +184,7 @@ int store_receive_chunk(struct store_receive *rx, uint32_t number, const void *d
 		return cannot(rx, -EINVAL, "there is no chunk of that number", err);
 	hash = manifest_hash(&rx->m, number);
 	ret = chunk_decode(hash, seal_chunk_len(rx->m.meta.size_bytes, number), data, len, rx->raw);
+	MARK_IF(ret < 0, "store.receive.chunk-damaged");
 	if (ret < 0)
 		return cannot(rx, ret, "a chunk does not verify", err);
 	if (rx->have[number])
@@ -205,6 +212,7 @@ static int write_image(struct store_receive *rx, int fd, struct err *err)
 		buf_reset(&stored);
 		ret = chunk_read(&rx->set->chunks, hash, len, &stored, rx->raw);
 		if (ret == -EUCLEAN || ret == -ENOENT) {
+			MARK("store.receive.chunk-rotten-here");
 			(void)chunk_remove(&rx->set->chunks, hash);
 			rx->have[n] = false;
 			ret = cannot(rx, -EUCLEAN,
@@ -267,6 +275,7 @@ static int compare_meta(struct store_receive *rx, const struct kv_meta *own, str
 	if (memcmp(own->cluster, rx->s->identity.cluster, sizeof(own->cluster)) == 0 &&
 	    own->group == rx->s->identity.group && manifest_is_for(&rx->m, &said))
 		return 0;
+	MARK("store.receive.image-of-another-state");
 	return cannot(rx, -EUCLEAN, "the image holds another state than was offered", err);
 }
 
@@ -287,6 +296,7 @@ static int quick_check(struct store_receive *rx, const char *dir, struct err *er
 	}
 	sqlite3_finalize(st);
 	sqlite3_close(db);
+	MARK_IF(!ok, "store.receive.image-damaged");
 	return ok ? 0 : cannot(rx, -EUCLEAN, "the image is damaged inside", err);
 }
 
@@ -307,6 +317,8 @@ static int check_digest(struct store_receive *rx, const char *dir, struct err *e
 		ret = compare_meta(rx, kv_view_meta(view), err);
 	if (ret == 0)
 		ret = kv_view_digest(view, digest, err);
+	MARK_IF(ret == 0 && memcmp(digest, kv_view_meta(view)->digest, sizeof(digest)) != 0,
+		"store.receive.digest-differs");
 	if (ret == 0 && memcmp(digest, kv_view_meta(view)->digest, sizeof(digest)) != 0)
 		ret = cannot(rx, -EUCLEAN, "the image's digest is not that of its rows", err);
 	kv_view_close(view);

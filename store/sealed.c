@@ -10,6 +10,7 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "base/mark.h"
 
 #define CHUNKS_DIR "chunks"
 #define INCOMING "incoming.part"
@@ -144,6 +145,7 @@ static int load_name(void *ctx, const char *name)
 	if (ret < 0 && ret != -EUCLEAN && ret != -EIO && ret != -ENOENT)
 		return ret;
 	if (ret < 0) {
+		MARK("store.snapshot.manifest-refused");
 		log_error("store", "snapshot is refused, its manifest does not verify file=%s: %s",
 			  name, strerror(-ret));
 		return 0;
@@ -391,8 +393,10 @@ static void pick_superfluous(struct sealed_set *set, struct list *gone)
 	list_for_each_safe (it, &set->all) {
 		if (count-- <= SEALED_KEEP)
 			break;
-		if (sealed_entry(it)->holds > 0)
+		if (sealed_entry(it)->holds > 0) {
+			MARK("store.snapshot.kept-while-served");
 			continue;
+		}
 		list_del(it);
 		list_add_tail(gone, it);
 	}
@@ -437,6 +441,8 @@ static int keep_incoming(struct sealed_set *set, struct buf *named)
 
 	if (ret == -ENOENT)
 		return 0;
+	MARK_IF(ret == 0 && !is_superseded(set, &m), "store.receive.kept-for-resume");
+	MARK_IF(ret == 0 && is_superseded(set, &m), "store.receive.superseded");
 	if (ret == -EUCLEAN || (ret == 0 && is_superseded(set, &m)))
 		ret = sealed_drop_incoming(set);
 	else if (ret == 0)
@@ -538,6 +544,7 @@ static int remove_temporary(void *ctx, const char *name)
 	int dir_fd = *(const int *)ctx;
 	bool temporary = ends_with(name, CHUNK_TMP_SUFFIX) || strncmp(name, SEALED_IMAGE, 9) == 0;
 
+	MARK_IF(temporary, "store.snapshot.temporary-removed");
 	if (temporary && unlinkat(dir_fd, name, 0) < 0 && errno != ENOENT)
 		return -errno;
 	return 0;

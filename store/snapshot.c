@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "base/mark.h"
 #include "store/kv.h"
 #include "store/sealed.h"
 #include "store/state_sqlite.h"
@@ -44,6 +45,7 @@ struct making {
 
 static int check_cancel(const struct making *k, struct err *err)
 {
+	MARK_IF(k->cancel && atomic_load(k->cancel), "store.snapshot.cancelled");
 	if (k->cancel && atomic_load(k->cancel))
 		return err_set(err, -ECANCELED, "cannot make a snapshot of store '%s': cancelled",
 			       k->s->dir_path);
@@ -95,6 +97,7 @@ static int check_space(const struct making *k, uint64_t need, struct err *err)
 		return cannot(k, ret, "free space", strerror(-ret), err);
 	if (space.free_bytes >= need + space.reserve_bytes)
 		return 0;
+	MARK("store.snapshot.no-space");
 	err_set(err, -ENOSPC,
 		"cannot make a snapshot of store '%s': the image needs %" PRIu64 " MiB and %" PRIu64
 		" MiB are free, %" PRIu64 " MiB of them reserved",
@@ -198,6 +201,7 @@ static bool have_already(struct making *k, struct raft_snapshot_meta *meta)
 	    newest.index != k->pinned.applied_index || newest.term != k->pinned.applied_term ||
 	    store_snapshot_verify(k->s, &newest, NULL) < 0)
 		return false;
+	MARK("store.snapshot.there-already");
 	*meta = newest;
 	return true;
 }
@@ -284,6 +288,8 @@ static int seal_one(struct making *k, int fd, uint32_t number, struct work *w)
 								w->stored.data, w->stored.len));
 		k->stats.written_count++;
 		k->stats.written_bytes += w->stored.len;
+	} else {
+		MARK("store.snapshot.chunk-shared");
 	}
 	/* What is in a chunk needs no place in the image; where holes are unknown it just stays. */
 	(void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len);
@@ -526,9 +532,11 @@ int snapshot_newest(struct store *s, uint64_t max_index, struct raft_snapshot_me
 			continue;
 		if (is_usable(set, &metas[count]))
 			*meta = metas[count];
-		else
+		else {
+			MARK("store.snapshot.incomplete-not-used");
 			log_error("store", "snapshot is incomplete and not used index=%" PRIu64,
 				  metas[count].index);
+		}
 	}
 	free(metas);
 	return 0;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/mark.h"
 
 #define SPARE_STEP (1024u * 1024u)
 
@@ -90,8 +91,10 @@ static int make_spare(struct spares *p, uint64_t id)
 		ret = p->io->rename(p->dir_fd, tmp, name);
 	if (ret == 0)
 		ret = p->io->fsync_dir(p->dir_fd);
-	if (ret < 0)
+	if (ret < 0) {
+		MARK_IF(ret == -ENOSPC, "store.spare.no-space");
 		(void)p->io->unlink(p->dir_fd, tmp); /* gives the space back after -ENOSPC */
+	}
 	return ret;
 }
 
@@ -172,6 +175,7 @@ int spares_take(struct spares *p, uint64_t *id)
 		p->asked = true;
 		pthread_cond_broadcast(&p->changed);
 	}
+	MARK_IF(p->count == 0, "store.spare.awaited");
 	while (p->count == 0 && p->error == 0)
 		pthread_cond_wait(&p->changed, &p->lock);
 	if (p->count > 0)

@@ -17,11 +17,12 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "base/mark.h"
 #include "store/log.h"
 #include "store/snapshot.h"
 #include "store/store_internal.h"
 
-#define RESERVE_BYTES    (64u * 1024u * 1024u)
+#define RESERVE_BYTES (64u * 1024u * 1024u)
 #define RESERVE_SEGMENTS 4u
 #define RESERVE_SHARE 4 /* at most a quarter of the file system */
 
@@ -68,6 +69,7 @@ int store_check(struct store *s, struct err *err)
 
 int store_poison(struct store *s, int code)
 {
+	MARK("store.write.poisoned");
 	atomic_store(&s->poisoned, true);
 	return code;
 }
@@ -210,6 +212,7 @@ int store_read_superblock(int group_fd, const char *dir, int flags, int *fd, str
 		close(*fd);
 	*fd = -1;
 	if (unfinished && (ret == -ENODATA || ret == -EUCLEAN)) {
+		MARK("store.open.init-was-interrupted");
 		err_set(err, -EINVAL, "cannot open store '%s': its initialisation was not finished",
 			dir);
 		err_advise(err, "nothing was changed", "quorumfs init %s", dir);
@@ -330,6 +333,7 @@ static int open_log(struct store *s, const struct store_options *options, struct
 	ret = store_log_open(&s->log, s->log_fd, (const char *)path.data, &s->identity, &roots,
 			     options, s->io, err);
 	buf_release(&path);
+	MARK_IF(ret == 0 && s->log->pos.term > s->sb.hard.term, "store.open.hard-state-lost");
 	if (ret == 0 && s->log->pos.term > s->sb.hard.term)
 		ret = damaged(s->dir_path, err,
 			      "the log has term %" PRIu64 " but the superblock only %" PRIu64
@@ -368,6 +372,9 @@ static int check_state(struct store *s, const struct kv_meta *meta, struct err *
 {
 	uint64_t term = 0;
 
+	MARK_IF(meta->applied_term > s->sb.hard.term, "store.open.hard-state-lost");
+	MARK_IF(s->log->torn && s->log->torn_index <= meta->applied_index,
+		"store.open.damaged-below-applied");
 	if (meta->applied_term > s->sb.hard.term)
 		return damaged(s->dir_path, err,
 			       "the state has term %" PRIu64 " but the superblock only %" PRIu64
@@ -403,6 +410,7 @@ static int adopt_state(struct store *s, const struct kv_meta *meta, struct err *
 
 	if (meta->applied_index <= store_log_last_index(s->log))
 		return 0;
+	MARK("store.open.state-ahead-of-log");
 	log_warning("store",
 		    "state is ahead of the log applied_index=%" PRIu64 " last_index=%" PRIu64,
 		    meta->applied_index, store_log_last_index(s->log));
@@ -435,8 +443,10 @@ static int remove_stale_states(struct store *s)
 		return ret;
 	}
 	while (ret == 0 && (d = readdir(dir)) != NULL)
-		if (is_stale_state(s, d->d_name))
+		if (is_stale_state(s, d->d_name)) {
+			MARK("store.open.stale-state-removed");
 			ret = io_remove_tree(s->group_fd, d->d_name);
+		}
 	closedir(dir);
 	return ret;
 }
@@ -465,6 +475,7 @@ static int open_parts(struct store *s, uint32_t group, const struct store_option
 	if (ret == 0)
 		ret = open_log(s, options, err);
 	boot->was_clean = s->sb.clean;
+	MARK_IF(ret == 0 && !s->sb.clean, "store.open.after-crash");
 	if (ret == 0)
 		ret = enter(s, err);
 	if (ret == 0)
@@ -578,6 +589,8 @@ static int gather_entries(struct group_commit *g, const struct store_batch *b)
 
 	if (g->count > 0 && first > g->entries[0].index + g->count)
 		return -EINVAL;
+	MARK_IF(g->count > 0 && first < g->entries[0].index + g->count,
+		"store.persist.later-batch-replaces");
 	if (g->count == 0 || first <= g->entries[0].index) {
 		g->entries = b->entries;
 		g->count = b->entry_count;
@@ -778,6 +791,7 @@ int store_install(struct store *s, const struct raft_snapshot_meta *meta, uint64
 
 	if (ret < 0)
 		return ret;
+	MARK_IF(meta->index <= applied_index, "store.install.stale");
 	if (meta->index <= applied_index)
 		return err_set(err, -ESTALE,
 			       "cannot install snapshot %" PRIu64
@@ -792,10 +806,13 @@ int store_install(struct store *s, const struct raft_snapshot_meta *meta, uint64
 	ret = open_received(s, next.generation + 1, meta, &state, err);
 	if (ret < 0)
 		goto out;
-	if (store_log_term_at(s->log, meta->index, &term) && term == meta->term)
+	if (store_log_term_at(s->log, meta->index, &term) && term == meta->term) {
+		MARK("store.install.suffix-kept");
 		store_log_plan_cut(s->log, meta->index, &roots);
-	else
+	} else {
+		MARK("store.install.log-replaced");
 		store_log_plan_reset(s->log, meta->index, meta->term, &roots);
+	}
 	store_state_name(next.generation, old_name);
 	next.generation++;
 	ret = move_roots(s, &next, &roots, err);

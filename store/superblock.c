@@ -4,11 +4,12 @@
 #include "base/cursor.h"
 #include "base/hash.h"
 #include "base/io.h"
+#include "base/mark.h"
 
-#define SUPERBLOCK_MAGIC    "QFSSUPER"
-#define SUPERBLOCK_VERSION  1u
-#define SUPERBLOCK_BODY_OFF 32u  /* the checksum covers everything from here on */
-#define SUPERBLOCK_SECTOR   512u /* live bytes end below it: one sector is old or new, never both */
+#define SUPERBLOCK_MAGIC "QFSSUPER"
+#define SUPERBLOCK_VERSION 1u
+#define SUPERBLOCK_BODY_OFF 32u /* the checksum covers everything from here on */
+#define SUPERBLOCK_SECTOR 512u  /* live bytes end below it: one sector is old or new, never both */
 
 /*
  * Superblock record. Little-endian; 4096 bytes, zeros after the last field.
@@ -147,6 +148,8 @@ int superblock_read(int fd, const char *path, struct superblock *sb, struct err 
 		goto out;
 	}
 	pick_newest(file, &best, &valid);
+	MARK_IF((valid >> pair_of(best.sequence) & 3) != 3 && valid != 0,
+		"store.superblock.one-copy-of-newest");
 	if (valid == 0) {
 		bool never = all_zero(file, SUPERBLOCK_SIZE);
 
@@ -161,6 +164,7 @@ int superblock_read(int fd, const char *path, struct superblock *sb, struct err 
 	if ((valid >> other & 3) == 0 &&
 	    !(best.sequence == 1 &&
 	      all_zero(file + other * SUPERBLOCK_SLOT_SIZE, 2 * SUPERBLOCK_SLOT_SIZE))) {
+		MARK("store.superblock.version-lost");
 		ret = err_set(err, -EUCLEAN,
 			      "cannot trust superblock '%s': both copies of a version are damaged, "
 			      "a vote "

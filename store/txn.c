@@ -4,6 +4,7 @@
  * Own mutations are encoded at once into the bytes that become the batch, and read back from there.
  * With no overlay and nothing written, every call is one statement of the backend.
  */
+#include "base/mark.h"
 #include "store/kv.h"
 #include "store/overlay.h"
 #include "store/session.h"
@@ -466,6 +467,7 @@ static int view_block_next(struct kv_txn *t, const struct layers *l, uint64_t fr
 				end = max_u64(end, last);
 			}
 		}
+		MARK_IF(dropped, "store.txn.block-dropped-in-overlay");
 		if (!dropped || end == INT64_MAX)
 			return dropped ? -ENOENT : 0;
 		from = end + 1;
@@ -559,6 +561,7 @@ static void lookup_pending(const struct overlay_session *s, uint64_t seq, struct
 	for (size_t i = 0; i < s->op_count; i++) {
 		const struct overlay_op *op = &s->ops[i];
 
+		MARK_IF(op->seq == seq, "store.session.duplicate-pending");
 		if (op->seq == seq)
 			found_reply(out, KV_SESSION_PENDING, op->index, op->status, op->reply,
 				    op->reply_len);
@@ -574,6 +577,7 @@ static void lookup_record(struct session_record r, uint64_t seq, struct window *
 
 	out->session_id = r.id;
 	while (session_record_next(&r, &reply)) {
+		MARK_IF(reply.seq == seq, "store.session.duplicate-done");
 		if (reply.seq == seq)
 			found_reply(out, KV_SESSION_DONE, reply.index, reply.status, reply.data,
 				    reply.len);
@@ -615,6 +619,10 @@ int kv_txn_session(struct kv_txn *txn, const uint8_t uuid[KV_UUID_SIZE], uint64_
 	if (known)
 		lookup_record(record, seq, &w, &found);
 	if (found.state == KV_SESSION_UNKNOWN) {
+		MARK_IF(seq < w.low, "store.session.old");
+		MARK_IF(seq >= w.low && beyond_window(&w, seq), "store.session.beyond-window");
+		MARK_IF(!known && !s, "store.session.unknown");
+		MARK_IF(!known && s, "store.session.begun-in-overlay");
 		if (seq == 0 || seq < w.low) /* numbers begin at 1 */
 			found.state = KV_SESSION_OLD;
 		else if (beyond_window(&w, seq))
