@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mark.h"
 #include "net/link.h"
 
 #define CONNECT_TIMEOUT_MS 3000u
@@ -71,6 +72,7 @@ static int write_frame(struct net_client *c, uint8_t type, const void *head, siz
 	net_frame_seal(header, type, c->cluster, c->group, head, head_len, tail, tail_len);
 	if (net_link_write(c->fd, iov, 3) == 0)
 		return 0;
+	MARK("net.client.write-failed");
 	(void)shutdown(c->fd, SHUT_RDWR);
 	return -ENOTCONN;
 }
@@ -215,6 +217,7 @@ static void run_connection(struct net_client *c, struct err *err)
 
 		ret = net_link_wait(&c->link, c->wake_fd, timeout_ms);
 		if (ret == 0 && timeout_ms == 0) {
+			MARK("net.client.node-is-dead");
 			err_set(err, -ETIMEDOUT, "no sign of life from '%.200s' for %u ms",
 				c->link.name, c->dead_ms);
 			err_advise(err, "the other nodes; what waits is sent again",
@@ -224,6 +227,7 @@ static void run_connection(struct net_client *c, struct err *err)
 		if (ret == 0)
 			continue;
 		if (ret < 0) {
+			MARK("net.client.moved");
 			err_set(err, ret,
 				"connection with '%.200s' was given up to try another node",
 				c->link.name);

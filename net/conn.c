@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include "base/log.h"
+#include "base/mark.h"
 
 #define QUEUE_LIMIT_BYTES (64u * 1024 * 1024)
 #define LINGER_MS 1000
@@ -219,6 +220,7 @@ static bool push(struct net_conn *conn, uint8_t type, struct buf *payload)
 			conn_fail_code(conn, ret, "writing");
 		return ret >= 0;
 	}
+	MARK_IF(frame.sent > 0, "net.conn.frame-left-in-part");
 	kept = mem_dup(&frame, sizeof(frame));
 	conn->waiting_bytes += frame_left(kept);
 	list_add_tail(&conn->waiting, &kept->link);
@@ -237,6 +239,8 @@ bool net_conn_send(struct net_conn *conn, uint8_t type, struct buf *payload)
 			  type, conn->name, payload->len);
 		sendable = false;
 	}
+	MARK_IF(conn->state == CONN_OPEN && net_conn_queued_bytes(conn) > conn->queue_limit,
+		"net.conn.queue-full");
 	if (!sendable) {
 		buf_release(payload);
 		return false;
@@ -261,8 +265,10 @@ static void on_timer(uv_timer_t *timer)
 	struct err err;
 
 	if (conn->state == CONN_CONNECTING) {
+		MARK("net.conn.connect-timed-out");
 		net_err_connect(&err, conn->name, -ETIMEDOUT);
 	} else {
+		MARK("net.conn.hello-timed-out");
 		err_set(&err, -ETIMEDOUT, "'%.200s' said no valid HELLO in time", conn->name);
 		err_advise(&err, "every other connection", "look at the log of that program");
 	}
@@ -275,6 +281,7 @@ static void refuse(struct net_conn *conn, const struct err *why)
 {
 	struct buf payload = BUF_INIT;
 
+	MARK("net.conn.refused");
 	net_refused_encode(why, &payload);
 	if (!push(conn, NET_REFUSED, &payload))
 		return;
@@ -296,6 +303,7 @@ static void take_hello(struct net_conn *conn, const struct net_frame_header *h,
 	int ret;
 
 	if (h->type != NET_HELLO || net_hello_decode(&conn->other, payload, h->payload_len) < 0) {
+		MARK("net.conn.no-hello");
 		err_set(&err, -EPROTO, "its first frame is not a HELLO of this version");
 		server_warn(conn->server, conn, &err);
 		conn_fail(conn, &err);
@@ -358,6 +366,7 @@ static void take_open(struct net_conn *conn, const struct net_frame_header *h,
 	if (h->type == NET_REFUSED) {
 		take_refused(conn, payload, h->payload_len);
 	} else if (net_frame_check_home(h, conn->cluster, conn->group, &err) < 0) {
+		MARK("net.conn.frame-of-another-cluster");
 		err_advise(&err, "every other connection", "quorumfs status");
 		log_warning("net", "refused %s: %s", conn->name, err.text);
 		refuse(conn, &err);
@@ -392,6 +401,7 @@ static void take_frames(struct net_conn *conn)
 	}
 	if (ret >= 0)
 		return;
+	MARK("net.conn.frame-refused");
 	if (conn->server)
 		server_warn(conn->server, conn, &err);
 	err_prefix(&err, "connection with '%.200s' ended", conn->name);

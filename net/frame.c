@@ -11,6 +11,7 @@
 
 #include "base/cursor.h"
 #include "base/hash.h"
+#include "base/mark.h"
 
 #define FRAME_VERSION 1
 #define HELLO_VERSION 1
@@ -236,11 +237,13 @@ int net_answer_check(const struct net_hello *said, const struct net_frame_header
 	}
 	if ((net_cluster_known(said->cluster) && memcmp(a.cluster, said->cluster, 16) != 0) ||
 	    a.group != said->group) {
+		MARK("net.hello.another-cluster");
 		err_set(err, -EXDEV, "the node at '%.200s' belongs to another cluster", name);
 		err_advise(err, works, "quorumfs status, on the machine of that node");
 		return -EXDEV;
 	}
 	if (said->to_node_id != 0 && a.node_id != said->to_node_id) {
+		MARK("net.hello.another-node");
 		err_set(err, -EXDEV, "node %llu was expected at '%.200s', node %llu answers",
 			(unsigned long long)said->to_node_id, name, (unsigned long long)a.node_id);
 		err_advise(err, works, "quorumfs status, on the machine of that node");

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mark.h"
 #include "net/conn.h"
 
 #define BACKLOG 512
@@ -151,6 +152,7 @@ static int bind_unix(int fd, const struct sockaddr_un *sa)
 		return -errno;
 	if (lstat(sa->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode) || unix_answers(sa))
 		return -EADDRINUSE;
+	MARK("net.listen.stale-socket-replaced");
 	/* Left behind by a node that did not end well. */
 	if (unlink(sa->sun_path) < 0 || bind(fd, addr, sizeof(*sa)) < 0)
 		return -errno;

@@ -8,6 +8,8 @@
  */
 #include "node/evaluate.h"
 
+#include "base/mark.h"
+
 #define OVERLAY_BYTES_MAX (64u * 1024 * 1024) /* then requests wait for the apply thread */
 #define PARKED_MAX 65536u
 
@@ -76,6 +78,7 @@ static struct eval_request *request_of(struct list *link)
 static void park(struct evaluator *ev, struct eval_request *rq, uint64_t wait_index)
 {
 	if (ev->parked_count >= PARKED_MAX) {
+		MARK("node.evaluate.parked-too-many");
 		job_free(&rq->job); /* the session sends again; nothing was promised */
 		return;
 	}
@@ -208,6 +211,12 @@ static int check_session(struct evaluator *ev, struct kv_txn *txn, struct eval_r
 		return ret;
 	*session_id = found.session_id;
 	ret = 1;
+	MARK_IF(found.state == KV_SESSION_UNKNOWN && !(rq->msg.flags & FS_MSG_BEGIN),
+		"node.evaluate.session-unknown");
+	MARK_IF(found.state == KV_SESSION_DONE, "node.evaluate.duplicate-answered");
+	MARK_IF(found.state == KV_SESSION_PENDING, "node.evaluate.duplicate-waits-for-first");
+	MARK_IF(found.state == KV_SESSION_OLD, "node.evaluate.number-below-window");
+	MARK_IF(found.state == KV_SESSION_AHEAD, "node.evaluate.number-above-window");
 	switch (found.state) {
 	case KV_SESSION_UNKNOWN:
 		if (rq->msg.flags & FS_MSG_BEGIN) {
@@ -248,14 +257,18 @@ static int settle(struct evaluator *ev, struct kv_txn *txn, struct eval_request 
 	int ret;
 
 	if (res->outcome == FS_BLOCKED) {
+		MARK("node.evaluate.blocked");
 		park(ev, rq, 0);
 		return 0;
 	}
+	MARK_IF(res->outcome == FS_OK && kv_txn_is_empty(txn) && retry,
+		"node.evaluate.empty-retry-logged");
 	if (res->outcome == FS_OK && (!kv_txn_is_empty(txn) || (retry && rq->origin != 0))) {
 		head = batch_head(ev, rq, stamp, session_id, 0, &res->reply);
 		return propose(ev, rq, kv_txn_batch(txn, &head));
 	}
 	if (res->outcome == FS_ERROR && retry && rq->origin != 0) {
+		MARK("node.evaluate.error-of-retry-logged");
 		/* Logged under its number, so that an older copy can never take effect afterwards. */
 		struct kv_txn *clean = kv_txn_new(ev->view, ev->overlay);
 
@@ -264,6 +277,7 @@ static int settle(struct evaluator *ev, struct kv_txn *txn, struct eval_request 
 		kv_txn_free(clean);
 		return ret;
 	}
+	MARK_IF(session_id == ev->tail_index + 1, "node.evaluate.session-not-begun-after-all");
 	/* No entry, so a session that would have begun with it has not. */
 	if (session_id == ev->tail_index + 1)
 		session_id = 0;
@@ -295,6 +309,7 @@ static int evaluate_in(struct evaluator *ev, struct kv_txn *txn, struct eval_req
 		res.outcome = FS_ERROR;
 		res.status = -EINVAL;
 	} else if (!ev->growth_allowed && fs_op_grows(fsrq.op)) {
+		MARK("node.evaluate.growth-refused");
 		res.outcome = FS_ERROR;
 		res.status = -ENOSPC;
 	} else {
@@ -334,6 +349,9 @@ static void on_role(struct evaluator *ev, const struct job_eval_role *role)
 	ev->tail_index = role->last_index;
 	ev->tail_term = role->last_term;
 	ev->start_index = role->last_index;
+	MARK_IF(!list_empty(&ev->inflight) && role->leader, "node.evaluate.inflight-evaluated-anew");
+	MARK_IF(!list_empty(&ev->inflight) && !role->leader, "node.evaluate.inflight-dropped");
+	MARK_IF(!list_empty(&ev->parked) && !role->leader, "node.evaluate.parked-dropped");
 	if (!role->leader) {
 		/* The clients' own nodes tell them to send again to the new leader. */
 		drop_requests(&ev->waiting);
@@ -395,6 +413,9 @@ void evaluator_run(struct evaluator *ev, struct list *jobs, struct list *out)
 	struct err err = ERR_INIT;
 
 	take_jobs(ev, jobs, out);
+	MARK_IF(ev->leader && ev->applied_index < ev->start_index && !list_empty(&ev->waiting),
+		"node.evaluate.waits-for-own-first-entry");
+	MARK_IF(overlay_bytes(ev->overlay) >= OVERLAY_BYTES_MAX, "node.evaluate.overlay-full");
 	if (ev->leader && ev->applied_index >= ev->start_index && !list_empty(&ev->waiting)) {
 		ret = refresh_view(ev, &err);
 		while (ret == 0 && !list_empty(&ev->waiting) &&

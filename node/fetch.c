@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/cursor.h"
 #include "base/log.h"
+#include "base/mark.h"
 #include "net/net.h"
 
 #define BULK_VERSION 1
@@ -92,6 +93,7 @@ static int pull_chunk(struct net_call *call, struct store_receive *rx, uint32_t 
 		ret = pull(call, BULK_CHUNK, number, meta, &chunk, err);
 		if (ret == 0)
 			ret = store_receive_chunk(rx, number, chunk.data, chunk.len, err);
+		MARK_IF(ret == -EUCLEAN, "node.fetch.chunk-asked-again");
 		if (ret == -EUCLEAN)
 			log_warning("fetch", "chunk %u does not verify, asking again: %s", number, err->text);
 	}
@@ -121,6 +123,8 @@ static int pull_all(struct worker_shared *shared, struct net_call *call, const s
 				 (unsigned long long)fetch->meta.index, n + 1, count);
 		}
 	}
+	MARK_IF(pulled < count && pulled > 0, "node.fetch.some-chunks-here-already");
+	MARK_IF(pulled == 0, "node.fetch.all-chunks-here-already");
 	log_info("fetch", "received snapshot index=%llu from node=%llu: %u of %u chunks were lacking",
 		 (unsigned long long)fetch->meta.index, (unsigned long long)fetch->from, pulled, count);
 	return store_receive_finish(rx, err);

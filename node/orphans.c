@@ -9,6 +9,7 @@
  * Large truncates of living files are in the same list and need nobody's consent: they go on while a
  * question is out, because writers wait for them.
  */
+#include "base/mark.h"
 #include "node/replica_internal.h"
 
 #define LIST_BYTES 16384u
@@ -97,6 +98,7 @@ static void expire_holders(struct replica *r)
 		struct holder *h = list_entry(it, struct holder, link);
 
 		if (now - h->heard_ms > SESSION_TTL_MS) {
+			MARK("node.orphans.holder-expired");
 			list_del(it);
 			free(h);
 		}
@@ -227,6 +229,7 @@ void orphans_answer(struct replica *r, const struct fs_msg *answer)
 
 		if (memcmp(h->uuid, answer->uuid, KV_UUID_SIZE) != 0)
 			continue;
+		MARK_IF(h->answered == o->query, "node.orphans.answered-twice");
 		if (h->answered == o->query)
 			return;
 		h->answered = o->query;
@@ -260,6 +263,7 @@ static void act(struct replica *r)
 			if (steps++ < RECLAIM_AT_ONCE)
 				reclaim(r, o->inos[i], false);
 		} else if (!o->logged[i]) {
+			MARK("node.orphans.holders-logged");
 			hold.data = o->held[i].data;
 			hold.data_len = o->held[i].len;
 			replica_evaluate_internal(r, &hold);
@@ -282,8 +286,10 @@ void orphans_tick(struct replica *r)
 	if (o->query != 0) {
 		if (all_answered(r) && now - r->leader_since_ms >= SESSION_TTL_MS)
 			act(r);
-		else if (now - o->query_ms > QUERY_TIMEOUT_MS)
+		else if (now - o->query_ms > QUERY_TIMEOUT_MS) {
+			MARK("node.orphans.query-timed-out");
 			drop_query(o);
+		}
 	}
 	if (!o->pending || o->listing || now < o->next_ms)
 		return;

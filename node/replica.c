@@ -4,6 +4,7 @@
  * raft_step()'s arrays live until the next step, so carry_out() never steps: it moves what it needs
  * into jobs and lists, and replica_flush() goes on from there.
  */
+#include "base/mark.h"
 #include "node/fetch.h"
 #include "node/replica_internal.h"
 
@@ -55,6 +56,7 @@ void replica_fail(struct replica *r, const struct err *err)
 {
 	if (r->failed)
 		return;
+	MARK("node.replica.failed");
 	r->failed = true;
 	r->ops->fatal(r->ctx, err);
 }
@@ -107,6 +109,7 @@ static void carry_out_log_work(struct replica *r, struct raft_output *out)
 		replica_submit(r, WORKER_LOG, &p->job);
 	} else if (out->send_when_stored.count > 0) {
 		if (!list_empty(&r->persisting)) {
+			MARK("node.promise.rides-job-under-way");
 			/* The log worker reads only the entries; promises are ours until the job is back. */
 			p = list_entry(r->persisting.prev, struct job_persist, tracking);
 			add_promises(p, &out->send_when_stored);
@@ -289,6 +292,7 @@ static bool propose(struct replica *r, struct job_eval_result *res)
 	struct raft_output out;
 	int ret;
 
+	MARK_IF(res->generation != r->generation, "node.propose.of-older-generation");
 	if (res->generation != r->generation || res->proposal_count == 0)
 		return true;
 	in.propose.v = res->proposals;
@@ -296,12 +300,16 @@ static bool propose(struct replica *r, struct job_eval_result *res)
 	in.propose.prev_index = res->prev_index;
 	in.propose.prev_term = res->prev_term;
 	ret = raft_step(r->raft, &in, &out);
+	MARK_IF(ret == 0 && out.propose_result == RAFT_PROPOSE_TRANSFERRING,
+		"node.propose.kept-during-transfer");
+	MARK_IF(ret == -EAGAIN, "node.propose.kept-while-busy");
 	if (ret == -EAGAIN || (ret == 0 && (out.propose_result == RAFT_PROPOSE_BUSY ||
 					    out.propose_result == RAFT_PROPOSE_TRANSFERRING)))
 		return false;
 	if (ret < 0)
 		return true;
 	carry_out(r, &out);
+	MARK_IF(out.propose_result == RAFT_PROPOSE_SUPERSEDED, "node.propose.superseded");
 	if (out.propose_result != RAFT_PROPOSE_APPENDED && res->generation == r->generation)
 		restart_evaluator(r, replica_is_leader(r));
 	return true;
@@ -386,6 +394,7 @@ static void on_loaded(struct replica *r, struct job_load *load)
 	struct raft_input in = { .type = RAFT_IN_LOADED };
 
 	r->loading = false;
+	MARK_IF(load->job.status == -ENOENT, "node.load.cut-meanwhile");
 	if (load->job.status < 0 && load->job.status != -ENOENT) {
 		replica_fail(r, &load->job.err);
 	} else {
@@ -522,6 +531,7 @@ static void on_raft_frame(struct replica *r, uint64_t from, const uint8_t *paylo
 	struct raft_message msg;
 
 	if (raft_message_decode(&msg, payload, len) < 0 || msg.from != from) {
+		MARK("node.peer.message-dropped");
 		log_warning("replica", "dropped a message of node=%llu that does not decode",
 			    (unsigned long long)from);
 		return;

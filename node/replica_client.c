@@ -6,6 +6,7 @@
  * leader as an answer instead. A read joins a read round; the round is confirmed by the leader, then
  * waits until this node has applied that far.
  */
+#include "base/mark.h"
 #include "node/replica_internal.h"
 
 #define READ_AGAIN_MS 50u
@@ -111,6 +112,7 @@ static void on_change(struct replica *r, uint64_t client_id, const struct fs_msg
 	uint64_t leader = replica_leader(r);
 
 	if (!change_is_sane(m)) {
+		MARK("node.client.change-refused");
 		send_reply(r, client_id, FS_MSG_FINAL, m->tag, m->seq, 0, -EINVAL, NULL, 0);
 		return;
 	}
@@ -124,6 +126,7 @@ static void on_change(struct replica *r, uint64_t client_id, const struct fs_msg
 		r->ops->send_peer(r->ctx, leader, NET_FORWARD, &frame);
 		buf_release(&frame);
 	}
+	MARK_IF(leader == 0, "node.client.change-waits-for-leader");
 	/* Without a leader it waits; when there is one the client is told to send again. */
 }
 
@@ -149,6 +152,7 @@ void client_on_forward(struct replica *r, uint64_t from, const uint8_t *payload,
 			struct fs_msg again = { .type = FS_MSG_RESEND };
 			struct buf frame = BUF_INIT;
 
+			MARK("node.forward.to-one-who-does-not-lead");
 			fs_msg_encode(&again, &frame);
 			r->ops->send_peer(r->ctx, from, NET_FORWARD_REPLY, &frame);
 			buf_release(&frame);
@@ -161,6 +165,8 @@ static void answer_waiter(struct replica *r, uint8_t flags, const uint8_t uuid[K
 {
 	struct waiter *w = waiter_find(r, uuid, seq);
 
+	MARK_IF(!w, "node.answer.nobody-waits");
+	MARK_IF(w && w->retried && !(flags & FS_MSG_FINAL), "node.answer.does-not-bind-retry");
 	/* An answer to the first copy does not bind the second one: that one's own answer will come. */
 	if (!w || (w->retried && !(flags & FS_MSG_FINAL)))
 		return;
@@ -283,6 +289,7 @@ void client_start_rounds(struct replica *r)
 		round = round_new(r);
 		in.read.id = round->id;
 		if (replica_step(r, &in) < 0) {
+			MARK("node.read.core-is-busy");
 			round_regather(r, round);
 			return; /* at the core's limit; the next tick tries again */
 		}
@@ -300,6 +307,7 @@ void client_on_read_result(struct replica *r, const struct raft_read_result *res
 		if (round->id != res->id)
 			continue;
 		if (!res->ok) {
+			MARK("node.read.round-refused");
 			/* Who we take for the leader is none any more: asked at once it would refuse again. */
 			round_regather(r, round);
 			r->reads_wait_ms = replica_now(r) + READ_AGAIN_MS;
@@ -335,6 +343,9 @@ static void finish_answers(struct replica *r, struct read_round *round)
 		struct confirm *c = list_entry(it, struct confirm, link);
 		bool valid = r->evaluating && c->generation == r->generation;
 
+		MARK_IF(valid && round->confirmed && c->seen_index > r->commit_index,
+			"node.answer.waits-for-commit");
+		MARK_IF(!valid, "node.answer.of-ended-evaluation");
 		if (valid && (!round->confirmed || c->seen_index > r->commit_index))
 			continue; /* saw entries that are not committed yet */
 		if (valid)
@@ -345,8 +356,10 @@ static void finish_answers(struct replica *r, struct read_round *round)
 		free(c);
 	}
 	/* A new leader has its clients send again anyway; one that only starts its evaluation anew has not. */
-	if (dropped && r->evaluating)
+	if (dropped && r->evaluating) {
+		MARK("node.answer.asked-for-anew");
 		resend_everywhere(r);
+	}
 }
 
 void client_finish_rounds(struct replica *r)
@@ -357,6 +370,7 @@ void client_finish_rounds(struct replica *r)
 		if (!round->confirmed)
 			continue;
 		finish_answers(r, round);
+		MARK_IF(round->index > r->applied_index, "node.read.waits-for-apply");
 		if (round->index > r->applied_index)
 			continue;
 		list_for_each_safe(job, &round->jobs) {
@@ -377,6 +391,7 @@ void client_finish_rounds(struct replica *r)
 void client_on_read_done(struct replica *r, struct job_read *read)
 {
 	if (read->session_lookup) {
+		MARK_IF(read->found, "node.answer.from-installed-image");
 		if (read->found)
 			answer_waiter(r, FS_MSG_FINAL, read->uuid, read->seq, read->session_id,
 				      read->job.status, read->reply.data, read->reply.len);

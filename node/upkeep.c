@@ -2,6 +2,7 @@
  * upkeep.c - when the state is checkpointed, when a snapshot is due, made, fetched and installed, and
  * how much space is left.
  */
+#include "base/mark.h"
 #include "node/fetch.h"
 #include "node/replica_internal.h"
 
@@ -15,6 +16,8 @@ static void start_fetch(struct replica *r, const struct raft_output *out)
 	const struct raft_member *m = raft_conf_find(raft_conf(r->raft), out->snapshot.from);
 	struct job_fetch *fetch;
 
+	MARK_IF(r->fetch_running, "node.fetch.runs-already");
+	MARK_IF(!m, "node.fetch.source-unknown");
 	if (r->fetch_running || !m)
 		return; /* the running one ends in RECEIVED or FAILED, and the leader offers again */
 	r->fetch_running = true;
@@ -69,8 +72,10 @@ void upkeep_count_applied(struct replica *r, const struct job_apply *apply)
 	r->space_bytes += bytes;
 	r->since_entries += apply->entry_count;
 	/* The disk must not run full between two looks at it. */
-	if (r->space_bytes > r->space.space.reserve_bytes / 8)
+	if (r->space_bytes > r->space.space.reserve_bytes / 8) {
+		MARK("node.space.asked-early");
 		ask_space(r);
+	}
 }
 
 void upkeep_on_checkpoint(struct replica *r, struct job_checkpoint *cp)
@@ -127,8 +132,10 @@ bool upkeep_space_is_low(const struct replica *r)
 static bool snapshot_is_due(const struct replica *r)
 {
 	/* Short of space the log goes as soon as it is worth it; an image still fits, see above. */
-	if (upkeep_space_is_low(r) && r->options.snapshot_threshold >= 0 && r->since_bytes > LOW_SPACE_LOG_BYTES)
+	if (upkeep_space_is_low(r) && r->options.snapshot_threshold >= 0 && r->since_bytes > LOW_SPACE_LOG_BYTES) {
+		MARK("node.snapshot.due-for-want-of-space");
 		return true;
+	}
 	if (r->snapshot_wanted || r->since_bytes > upkeep_threshold_bytes(r))
 		return true;
 	return r->options.snapshot_interval > 0 && r->since_entries >= r->options.snapshot_interval;
@@ -155,6 +162,7 @@ void upkeep_on_snapshot(struct replica *r, struct job_snapshot *snap)
 
 	r->snapshot_running = false;
 	if (snap->job.status < 0) {
+		MARK("node.snapshot.failed");
 		/* The log stays, so nothing is lost; tried again after a while. */
 		log_error("replica", "cannot make a snapshot: %s", snap->job.err.text);
 		snprintf(r->snapshot_error, sizeof(r->snapshot_error), "%.255s", snap->job.err.text);
@@ -178,6 +186,7 @@ void upkeep_on_fetched(struct replica *r, struct job_fetch *fetch)
 	struct raft_input in = { .type = RAFT_IN_SNAPSHOT_RECEIVED };
 
 	r->fetch_running = false;
+	MARK_IF(fetch->job.status < 0, "node.fetch.failed");
 	if (fetch->job.status < 0)
 		in.type = RAFT_IN_SNAPSHOT_FAILED;
 	in.snapshot.meta = &fetch->meta;
@@ -190,7 +199,9 @@ void upkeep_on_installed(struct replica *r, struct job_install *install)
 {
 	struct raft_input in = { .type = RAFT_IN_SNAPSHOT_INSTALLED };
 
+	MARK_IF(install->job.status == -ESTALE, "node.install.stale");
 	if (install->job.status < 0 && install->job.status != -ESTALE) {
+		MARK("node.install.failed");
 		replica_fail(r, &install->job.err);
 		job_free(&install->job);
 		return;
@@ -223,6 +234,8 @@ void upkeep_on_space(struct replica *r, struct job_space *space)
 	low = upkeep_space_is_low(r);
 	for (size_t i = 0; i < r->peer_count; i++)
 		low = low || (r->peers[i].connected && r->peers[i].space_low);
+	MARK_IF(low && r->growth_allowed, "node.space.low");
+	MARK_IF(!low && !r->growth_allowed, "node.space.enough-again");
 	if (low == r->growth_allowed) {
 		r->growth_allowed = !low;
 		log_warning("replica", low ? "space is short: writes fail with ENOSPC, deletes work node=%llu" :

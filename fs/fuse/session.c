@@ -24,6 +24,7 @@
 #include "base/hash.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/mark.h"
 #include "fs/fs_session.h"
 
 #define DIRECT_SENDERS 4
@@ -114,6 +115,8 @@ static uint64_t session_low(const struct fs_session *s)
 /* Gives numbers to changes as far as the window reaches; they become outgoing. */
 static void number_blocked(struct fs_session *s)
 {
+	MARK_IF(!list_empty(&s->blocked) && s->next_seq >= session_low(s) + KV_SESSION_WINDOW,
+		"fs.session.window-full");
 	while (!list_empty(&s->blocked) && s->next_seq < session_low(s) + KV_SESSION_WINDOW) {
 		struct call *c = list_first(&s->blocked, struct call, queue);
 
@@ -190,6 +193,7 @@ static void call_send(struct fs_session *s, struct call *c)
 	c->sent_ms = clock_boot_ms();
 	c->refs++;
 	if (!first) {
+		MARK("fs.session.sent-again");
 		s->stats.resent++;
 		c->retried = true;
 	}
@@ -198,6 +202,8 @@ static void call_send(struct fs_session *s, struct call *c)
 
 	buf_release(&head);
 	pthread_mutex_lock(&s->lock);
+	MARK_IF(ret < 0 && first && attempt == c->attempts, "fs.session.taken-back");
+	MARK_IF(ret < 0 && first && attempt != c->attempts, "fs.session.not-taken-back");
 	/* It did not leave, and no other attempt ran meanwhile: it may still be taken back. */
 	if (ret < 0 && first && attempt == c->attempts)
 		c->is_sent = false;
@@ -324,6 +330,7 @@ static void expire(struct fs_session *s)
 
 		if (clock_boot_ms() < c->submitted_ms + s->options.timeo_ms)
 			return;
+		MARK("fs.session.timed-out");
 		s->stats.timed_out++;
 		call_finish(s, c, -ETIMEDOUT, NULL);
 	}
@@ -359,6 +366,9 @@ static void check_interrupted(struct fs_session *s)
 			pthread_mutex_lock(&s->lock);
 			c = call_find(s, tags[i]); /* it may have been answered meanwhile */
 		}
+		MARK_IF(c && !killed && c->is_sent, "fs.session.interrupt-waits");
+		MARK_IF(c && killed, "fs.session.interrupted-by-kill");
+		MARK_IF(c && !c->is_sent, "fs.session.interrupted-unsent");
 		if (c && (killed || !c->is_sent))
 			call_finish(s, c, -EINTR, NULL);
 	}
@@ -382,11 +392,13 @@ static void check_progress(struct fs_session *s)
 	if (now < since + limit)
 		return;
 	if (now >= max_u64(s->last_reply_ms, s->last_move_ms) + limit) {
+		MARK("fs.session.node-left");
 		s->last_move_ms = now;
 		pthread_mutex_unlock(&s->lock);
 		s->ops->move(s->channel);
 		pthread_mutex_lock(&s->lock);
 	} else if (oldest->is_sent && now >= oldest->sent_ms + limit) {
+		MARK("fs.session.oldest-sent-again");
 		storm(s, limit);
 		wake_sender(s);
 	}
@@ -679,6 +691,8 @@ static void on_reply(struct fs_session *s, const struct fs_msg *m)
 
 	bool binds = (m->flags & FS_MSG_FINAL) || !c || c->is_read || !c->retried;
 
+	MARK_IF(!c, "fs.session.answer-to-nobody");
+	MARK_IF(c && !binds, "fs.session.answer-does-not-bind");
 	/* Else a copy of what was answered or given up, or an error that the RETRY's own answer follows. */
 	if (c && c->seq == m->seq && binds) {
 		s->stats.answered++;
@@ -716,6 +730,7 @@ void fs_session_on_message(struct fs_session *s, const void *data, size_t len)
 	struct fs_msg m;
 
 	if (fs_msg_decode(&m, data, len) < 0) {
+		MARK("fs.session.message-dropped");
 		log_warning("session", "message from the node does not decode bytes=%zu", len);
 		return;
 	}

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/mark.h"
 #include "fs/ops/dir.h"
 #include "fs/request.h"
 
@@ -30,6 +31,7 @@ static bool grows_into_stale(struct eval *ev, const struct inode *n, uint64_t si
 {
 	if (!truncate_pending(n) || size <= (uint64_t)n->rec.trunc_from * KV_BLOCK_SIZE)
 		return false;
+	MARK("fs.write.blocked-by-stale-rows");
 	ev->blocked_ino = n->ino;
 	return true;
 }
@@ -88,7 +90,9 @@ static int shrink(struct eval *ev, struct inode *n, uint64_t size)
 
 	if (ret < 0)
 		return ret;
+	MARK_IF(truncate_pending(n), "fs.truncate.while-one-is-pending");
 	if (count > FS_RECLAIM_BLOCKS) {
+		MARK("fs.truncate.left-to-reclaim");
 		n->rec.trunc_from = first;
 		put_pending_truncate(ev, n);
 	} else if (count > 0) {
@@ -192,8 +196,11 @@ static int open_existing(struct eval *ev, uint64_t ino)
 		return ret;
 	if (S_ISDIR(n.rec.mode))
 		return -EISDIR;
-	if (!S_ISREG(n.rec.mode) || !may_open(rq, &n.rec))
+	if (!S_ISREG(n.rec.mode) || !may_open(rq, &n.rec)) {
+		MARK("fs.create.kernel-must-look-again");
 		return -ESTALE;
+	}
+	MARK("fs.create.other-was-quicker");
 	ev->reply.old_data_version = n.rec.data_version;
 	if (rq->flags & O_TRUNC)
 		ret = truncate_by_open(ev, &n);
@@ -253,8 +260,10 @@ static int count_missing(struct eval *ev, const struct inode *n, uint32_t first,
 
 	if (is_dense(n))
 		count = live > first ? (uint32_t)min_u64(live, last + 1) - first : 0;
-	else
+	else {
+		MARK("fs.write.sparse-file");
 		ret = file_count_rows(ev, n, first, last + 1, last + 1 - first, &count, &after);
+	}
 	*missing = last + 1 - first - count;
 	return ret;
 }

@@ -14,6 +14,7 @@
 
 #include <sys/stat.h>
 
+#include "base/mark.h"
 #include "fs/ops/file.h"
 #include "fs/ops/xattr.h"
 #include "fs/request.h"
@@ -36,8 +37,10 @@ int orphan_add(struct eval *ev, struct inode *n)
 	struct orphan_rec rec = { .holder_count = 0 };
 
 	/* A symlink cannot be opened. */
-	if (S_ISLNK(n->rec.mode) && n->rec.xattr_count == 0)
+	if (S_ISLNK(n->rec.mode) && n->rec.xattr_count == 0) {
+		MARK("fs.orphan.symlink-goes-at-once");
 		return inode_delete(ev, n);
+	}
 	put_orphan(ev, n->ino, &rec);
 	return inode_store(ev, n);
 }
@@ -125,11 +128,14 @@ static void list_encode(struct eval *ev, const struct orphan_list *l, size_t roo
 		size_t before = ev->data.len;
 
 		/* An orphan's pending truncate comes first and alone; the orphan follows once that is done. */
-		if (i > 0 && l->v[i - 1].ino == item->ino)
+		if (i > 0 && l->v[i - 1].ino == item->ino) {
+			MARK("fs.orphan.truncate-comes-first");
 			continue;
+		}
 		fs_orphan_encode(&o, &ev->data);
 		/* At least one, however small the room, so that a caller always gets on. */
 		if (ev->data.len > room && before > 0) {
+			MARK("fs.orphan.page-full");
 			buf_resize(&ev->data, before);
 			return;
 		}
@@ -217,6 +223,7 @@ static int reclaim_truncated(struct eval *ev, struct inode *n)
 		return ret;
 	key_ino(&k, KEY_TRUNCATE, n->ino);
 	if (more) {
+		MARK("fs.reclaim.truncate-goes-on");
 		truncate_rec_encode(eval_record(ev));
 		eval_put(ev, &k);
 	} else {
@@ -239,6 +246,7 @@ static int reclaim_orphan(struct eval *ev, struct inode *n)
 	if (ret < 0)
 		return ret;
 	if (more || n->rec.xattr_count > 0) {
+		MARK("fs.reclaim.orphan-goes-on");
 		n->rec.flags |= INODE_RECLAIMING;
 		put_orphan(ev, n->ino, &rec);
 		return inode_store(ev, n);
@@ -259,13 +267,17 @@ int eval_reclaim(struct eval *ev)
 	struct inode n;
 	int ret = inode_load_any(ev, rq->ino, &n);
 
+	MARK_IF(ret == -ESTALE, "fs.reclaim.gone-already");
 	if (ret < 0)
 		return ret == -ESTALE ? 0 : ret;
 	if (n.rec.trunc_from != INODE_NO_TRUNCATE)
 		return reclaim_truncated(ev, &n);
-	if (rq->flags & FS_RECLAIM_TRUNCATE)
+	if (rq->flags & FS_RECLAIM_TRUNCATE) {
+		MARK("fs.reclaim.truncate-done-already");
 		return 0;
+	}
 	ret = load_orphan(ev, n.ino, &rec);
+	MARK_IF(ret == -ENOENT, "fs.reclaim.no-orphan");
 	if (ret < 0)
 		return ret == -ENOENT ? 0 : ret;
 	return n.rec.nlink == 0 ? reclaim_orphan(ev, &n) : -EUCLEAN;
