@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include "base/mark.h"
 #include "fs/request.h"
 
 /* ---- names ---------------------------------------------------------------------------------------- */
@@ -134,6 +135,13 @@ int dir_init_new(struct eval *ev, const struct inode *dir, uint32_t mode, struct
 
 int dir_store_new(struct eval *ev, struct inode *dir, struct name name, struct inode *n)
 {
+	if (S_ISDIR(n->rec.mode))
+		dir_add_subdir(dir, 1);
+	return dir_give_name(ev, dir, name, n);
+}
+
+int dir_give_name(struct eval *ev, struct inode *dir, struct name name, struct inode *n)
+{
 	struct dentry_rec d = {
 		.ino = n->ino,
 		.cookie = dentry_new_cookie(ev),
@@ -142,8 +150,6 @@ int dir_store_new(struct eval *ev, struct inode *dir, struct name name, struct i
 	int ret;
 
 	dentry_add(ev, dir, name, &d);
-	if (S_ISDIR(n->rec.mode))
-		dir_add_subdir(dir, 1);
 	inode_touch_data(ev, dir);
 	ret = inode_store(ev, dir);
 	if (ret == 0)
@@ -151,6 +157,31 @@ int dir_store_new(struct eval *ev, struct inode *dir, struct name name, struct i
 	if (ret == 0)
 		inode_reply(ev, n);
 	return ret;
+}
+
+/* ---- names that go -------------------------------------------------------------------------------- */
+
+int dir_load_for_removal(struct eval *ev, uint64_t parent, struct name name, struct inode *dir,
+			 struct dentry_rec *d, struct inode *n)
+{
+	int ret = inode_load_dir(ev, parent, dir);
+
+	if (ret == 0)
+		ret = dentry_load(ev, dir->ino, name, d);
+	if (ret == 0)
+		ret = inode_load_named(ev, d->ino, n);
+	return ret == 0 ? dir_sticky_check(ev, dir, n) : ret;
+}
+
+int dir_take_name(struct eval *ev, struct inode *dir, struct name name, const struct dentry_rec *d,
+		  struct inode *n)
+{
+	int ret;
+
+	dentry_remove(ev, dir, name, d);
+	inode_touch_data(ev, dir);
+	ret = inode_store(ev, dir);
+	return ret < 0 ? ret : inode_drop_name(ev, n);
 }
 
 /* ---- operations ----------------------------------------------------------------------------------- */
@@ -220,24 +251,15 @@ int eval_rmdir(struct eval *ev)
 		return ret;
 	if (kind != NAME_NORMAL)
 		return kind == NAME_DOT ? -EINVAL : -ENOTEMPTY;
-	ret = inode_load_dir(ev, rq->ino, &dir);
-	if (ret == 0)
-		ret = dentry_load(ev, dir.ino, name, &d);
-	if (ret == 0)
-		ret = inode_load_named(ev, d.ino, &n);
-	if (ret == 0)
-		ret = dir_sticky_check(ev, &dir, &n);
+	ret = dir_load_for_removal(ev, rq->ino, name, &dir, &d, &n);
 	if (ret < 0)
 		return ret;
 	if (!S_ISDIR(n.rec.mode))
 		return -ENOTDIR;
 	if (n.rec.size > 0)
 		return -ENOTEMPTY;
-	dentry_remove(ev, &dir, name, &d);
 	dir_add_subdir(&dir, -1);
-	inode_touch_data(ev, &dir);
-	ret = inode_store(ev, &dir);
-	return ret < 0 ? ret : inode_drop_name(ev, &n);
+	return dir_take_name(ev, &dir, name, &d, &n);
 }
 
 /* ---- readdir -------------------------------------------------------------------------------------- */
@@ -251,6 +273,7 @@ struct listing {
 static bool listing_add(struct listing *l, const struct fs_dirent *d)
 {
 	if (fs_dirent_size(d->name_len) > l->room - l->out->len) {
+		MARK("fs.readdir.page-full");
 		l->full = true;
 		return false;
 	}

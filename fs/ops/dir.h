@@ -43,6 +43,17 @@ void dir_add_subdir(struct inode *dir, int delta);
 int dir_load_for_new(struct eval *ev, uint64_t parent, struct name name, struct inode *dir);
 /* Numbers and stores a new inode (mode, rdev, target set by init) under a name of dir, which it stores. */
 int dir_store_new(struct eval *ev, struct inode *dir, struct name name, struct inode *n);
+/*
+ * n, loaded or new, gets the free name in dir: adds the entry, stores both, and n becomes the answer. The
+ * caller has changed n itself (nlink, times) and dir's subdirectories.
+ */
+int dir_give_name(struct eval *ev, struct inode *dir, struct name name, struct inode *n);
+/* Directory, entry and inode for a request that removes parent/name; 0, -ENOENT, -EPERM and the like. */
+int dir_load_for_removal(struct eval *ev, uint64_t parent, struct name name, struct inode *dir,
+			 struct dentry_rec *d, struct inode *n);
+/* The name of n goes out of dir, which is stored; the last one makes n an orphan. */
+int dir_take_name(struct eval *ev, struct inode *dir, struct name name, const struct dentry_rec *d,
+		  struct inode *n);
 /* A new inode with the parent's rules applied, or -EMLINK for a subdirectory too many. */
 int dir_init_new(struct eval *ev, const struct inode *dir, uint32_t mode, struct inode *n);
 

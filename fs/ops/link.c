@@ -7,6 +7,7 @@
 #include <linux/fs.h>
 #include <sys/stat.h>
 
+#include "base/mark.h"
 #include "fs/ops/dir.h"
 
 /* ---- link, unlink --------------------------------------------------------------------------------- */
@@ -15,7 +16,6 @@ int eval_link(struct eval *ev)
 {
 	const struct fs_request *rq = ev->rq;
 	struct name name = { rq->name, rq->name_len };
-	struct dentry_rec d;
 	struct inode dir, n;
 	int ret = dir_load_for_new(ev, rq->ino2, name, &dir);
 
@@ -25,23 +25,14 @@ int eval_link(struct eval *ev)
 		return ret;
 	if (S_ISDIR(n.rec.mode))
 		return -EPERM;
+	MARK_IF(n.rec.nlink == 0, "fs.link.of-orphan-refused");
 	if (n.rec.nlink == 0)
 		return -ENOENT;
 	if (n.rec.nlink >= FS_LINK_MAX)
 		return -EMLINK;
-	d = (struct dentry_rec){ .ino = n.ino,
-				 .cookie = dentry_new_cookie(ev),
-				 .mode = n.rec.mode & S_IFMT };
-	dentry_add(ev, &dir, name, &d);
-	inode_touch_data(ev, &dir);
 	n.rec.nlink++;
 	inode_touch(ev, &n);
-	ret = inode_store(ev, &dir);
-	if (ret == 0)
-		ret = inode_store(ev, &n);
-	if (ret == 0)
-		inode_reply(ev, &n);
-	return ret;
+	return dir_give_name(ev, &dir, name, &n);
 }
 
 int eval_unlink(struct eval *ev)
@@ -53,21 +44,12 @@ int eval_unlink(struct eval *ev)
 	int ret = name_check_normal(name, -EISDIR);
 
 	if (ret == 0)
-		ret = inode_load_dir(ev, rq->ino, &dir);
-	if (ret == 0)
-		ret = dentry_load(ev, dir.ino, name, &d);
-	if (ret == 0)
-		ret = inode_load_named(ev, d.ino, &n);
-	if (ret == 0)
-		ret = dir_sticky_check(ev, &dir, &n);
+		ret = dir_load_for_removal(ev, rq->ino, name, &dir, &d, &n);
 	if (ret < 0)
 		return ret;
 	if (S_ISDIR(n.rec.mode))
 		return -EISDIR;
-	dentry_remove(ev, &dir, name, &d);
-	inode_touch_data(ev, &dir);
-	ret = inode_store(ev, &dir);
-	return ret < 0 ? ret : inode_drop_name(ev, &n);
+	return dir_take_name(ev, &dir, name, &d, &n);
 }
 
 /* ---- symlink, readlink, mknod --------------------------------------------------------------------- */
@@ -245,6 +227,7 @@ static int check_loops(struct eval *ev, const struct rename *r)
 		ret = is_ancestor(ev, r->src.n.ino, r->dst.dir);
 	if (ret == 0 && r->exchange && is_dir(&r->dst))
 		ret = is_ancestor(ev, r->dst.n.ino, r->src.dir);
+	MARK_IF(ret > 0, "fs.rename.loop-refused");
 	return ret > 0 ? -EINVAL : ret;
 }
 
@@ -308,7 +291,9 @@ static void rename_names(struct eval *ev, struct rename *r)
 	struct dentry_rec d = r->src.d;
 
 	move_subdir(&r->src.n, r->src.dir, r->dst.dir);
+	MARK_IF(r->dst.exists && !r->exchange, "fs.rename.replaces");
 	if (r->exchange) {
+		MARK("fs.rename.exchanges");
 		move_subdir(&r->dst.n, r->dst.dir, r->src.dir);
 		lead_to(ev, &r->src, &r->dst.n);
 		lead_to(ev, &r->dst, &r->src.n);
@@ -357,8 +342,10 @@ int eval_rename(struct eval *ev)
 	if (ret < 0)
 		return ret;
 	/* Two names of one inode: POSIX wants both to stay. */
-	if (r.dst.exists && r.src.n.ino == r.dst.n.ino)
+	if (r.dst.exists && r.src.n.ino == r.dst.n.ino) {
+		MARK("fs.rename.two-names-of-one");
 		return 0;
+	}
 	ret = rename_check(ev, &r);
 	if (ret < 0)
 		return ret;
