@@ -82,10 +82,10 @@ static void check_conf(const struct raft *r)
 		others++;
 	}
 	INVARIANT("peers follow the configuration", others == r->peer_count);
-	for (size_t i = 0; i < r->conf_index_count; i++)
+	for (size_t i = 0; i < r->conf_count; i++)
 		INVARIANT("known configurations lie above what is in force",
-			  r->conf_indexes[i] > (i == 0 ? r->handed : r->conf_indexes[i - 1]) &&
-				  r->conf_indexes[i] <= r->tail.last_index);
+			  r->confs[i].index > (i == 0 ? r->applied : r->confs[i - 1].index) &&
+				  tail_matches(&r->tail, r->confs[i].index, r->confs[i].term));
 }
 
 void raft_check(const struct raft *r)

@@ -4,6 +4,7 @@
 #include "base/mark.h"
 #include "raft/membership.h"
 #include "raft/read.h"
+#include "raft/reconfigure.h"
 #include "raft/replication.h"
 #include "raft/snapshot.h"
 
@@ -14,6 +15,7 @@ static void reset_timer(struct raft *r)
 	r->election_elapsed = 0;
 	/* Strictly above the lease of base ticks, else two nodes can refuse each other for ever. */
 	r->election_timeout = base + 1 + (uint32_t)prng_below(&r->prng, base);
+	r->hurried = false;
 }
 
 static void forget_votes(struct raft *r)
@@ -110,20 +112,16 @@ static void ask_votes(struct raft *r, enum campaign kind)
 	}
 }
 
-/* A committed configuration that is not in force yet could make this campaign meaningless. */
-static bool conf_unapplied(const struct raft *r)
-{
-	if (r->handed < min_u64(r->commit, r->boot_last))
-		return true;
-	return r->conf_index_count > 0 && r->conf_indexes[0] <= r->commit;
-}
-
 static bool promotable(const struct raft *r)
 {
-	MARK_IF(conf_unapplied(r), "raft.election.conf-unapplied");
+	MARK_IF(reconfigure_unapplied(r), "raft.election.conf-unapplied");
 	MARK_IF(r->incoming.phase != SNAPSHOT_IDLE, "raft.election.fetching-image");
-	/* Whoever is fetching an image lacks something committed, so it could not win anyway. */
-	return membership_self_votes(r) && r->incoming.phase == SNAPSHOT_IDLE && !conf_unapplied(r);
+	/*
+	 * Whoever is fetching an image lacks something committed, so it could not win anyway; and a
+	 * committed configuration that is not in force yet could make the campaign meaningless.
+	 */
+	return membership_self_votes(r) && r->incoming.phase == SNAPSHOT_IDLE &&
+	       !reconfigure_unapplied(r);
 }
 
 void election_campaign(struct raft *r, enum campaign kind)
@@ -142,7 +140,8 @@ void election_campaign(struct raft *r, enum campaign kind)
 	set_leader(r, 0);
 	r->self_vote_due = true;
 	ask_votes(r, kind);
-	election_count_self(r);
+	if (!r->test.defer_self_vote)
+		election_count_self(r);
 }
 
 /* What the votes counted so far decide. */
@@ -171,22 +170,33 @@ void election_count_self(struct raft *r)
 	decide(r);
 }
 
-static bool heard_within_election(const struct raft *r, const struct progress *p)
+static bool recently_active(const struct raft *r, const struct progress *p)
 {
-	return r->now_ticks - p->heard_tick <= r->options.election_ticks;
+	(void)r;
+	return p->recent_active;
 }
 
-static void leader_tick(struct raft *r)
+/* Once per election timeout: who has not answered since the last time counts as gone. */
+static void check_quorum(struct raft *r)
 {
-	if (!r->test.no_check_quorum && !membership_quorum(r, heard_within_election)) {
+	r->election_elapsed = 0;
+	if (!r->test.no_check_quorum && !membership_quorum(r, recently_active)) {
 		MARK("raft.election.check-quorum-step-down");
 		election_become_follower(r, r->hard.term, 0);
 		return;
 	}
-	if (r->transfer_to != 0 && ++r->transfer_elapsed >= r->options.election_ticks) {
-		MARK("raft.transfer.timed-out");
-		r->transfer_to = 0;
-	}
+	for (size_t i = 0; !r->test.no_check_quorum && i < r->peer_count; i++)
+		r->peers[i].recent_active = false;
+	MARK_IF(r->transfer_to != 0, "raft.transfer.timed-out");
+	r->transfer_to = 0; /* a transfer has one election timeout */
+}
+
+static void leader_tick(struct raft *r)
+{
+	if (++r->election_elapsed >= r->options.election_ticks)
+		check_quorum(r);
+	if (r->role != RAFT_LEADER)
+		return;
 	if (++r->heartbeat_elapsed >= r->options.heartbeat_ticks) {
 		r->heartbeat_elapsed = 0;
 		replication_heartbeat(r);
@@ -213,12 +223,19 @@ void election_heard_leader(struct raft *r, uint64_t leader)
 	MARK_IF(r->role == RAFT_CANDIDATE, "raft.election.candidate-met-leader");
 	MARK_IF(r->role == RAFT_PRE_CANDIDATE, "raft.election.pre-candidate-met-leader");
 	MARK_IF(r->leader_suspect && r->leader == leader, "raft.election.suspect-leader-heard");
-	if (r->role != RAFT_FOLLOWER || r->leader != leader)
+	if (r->role != RAFT_FOLLOWER)
 		election_become_follower(r, r->hard.term, leader);
-	if (r->leader_suspect || r->election_timeout <= r->options.election_ticks)
+	set_leader(r, leader);
+	if (r->hurried)
 		reset_timer(r);
 	r->leader_suspect = false;
 	r->election_elapsed = 0;
+}
+
+void election_forget_leader(struct raft *r)
+{
+	if (r->test.forget_leader && r->role == RAFT_FOLLOWER)
+		set_leader(r, 0);
 }
 
 /* Campaign after min_ticks and a little chance, if the timer does not fire earlier anyway. */
@@ -227,8 +244,10 @@ static void hurry(struct raft *r, uint32_t min_ticks)
 	uint32_t spread = 2 * r->options.heartbeat_ticks;
 	uint32_t soon = min_ticks + 1 + (uint32_t)prng_below(&r->prng, spread);
 
-	if (r->election_elapsed + soon < r->election_timeout)
-		r->election_timeout = r->election_elapsed + soon;
+	if (r->election_elapsed + soon >= r->election_timeout)
+		return;
+	r->election_timeout = r->election_elapsed + soon;
+	r->hurried = true;
 }
 
 void election_leader_unreachable(struct raft *r)
@@ -303,5 +322,6 @@ void election_on_timeout_now(struct raft *r)
 {
 	MARK("raft.transfer.timeout-now");
 	MARK_IF(!promotable(r), "raft.transfer.not-promotable");
-	election_campaign(r, CAMPAIGN_TRANSFER);
+	if (r->role == RAFT_FOLLOWER)
+		election_campaign(r, CAMPAIGN_TRANSFER);
 }

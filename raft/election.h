@@ -23,6 +23,7 @@ void election_count_self(struct raft *r);
 /* Something arrived from the leader of this term. */
 void election_heard_leader(struct raft *r, uint64_t leader);
 void election_leader_unreachable(struct raft *r);
+void election_forget_leader(struct raft *r);
 /* Is a campaign to be ignored because a live leader was heard within election_ticks? */
 bool election_in_lease(const struct raft *r);
 

@@ -37,11 +37,6 @@ bool conf_member_votes(const struct raft_member *member)
 	return (member->role & (RAFT_VOTER | RAFT_VOTER_OUT)) != 0;
 }
 
-int conf_from_blob(struct raft_conf *conf, const struct blob *data)
-{
-	return data == NULL ? -EPROTO : raft_conf_decode(conf, data->data, data->len);
-}
-
 const struct raft_member *raft_conf_find(const struct raft_conf *conf, uint64_t id)
 {
 	for (size_t i = 0; i < conf->count; i++) {
@@ -76,7 +71,8 @@ void membership_set(struct raft *r, const struct raft_conf *conf)
 			progress_init(p, conf->members[i].id, max_u64(r->tail.last_index, 1),
 				      r->options.max_inflight_messages,
 				      r->options.max_inflight_bytes);
-			/* A newcomer counts as heard now, else it could fail check-quorum at once. */
+			/* A newcomer counts as active now, else it could fail check-quorum at once. */
+			p->recent_active = true;
 			p->heard_tick = r->now_ticks;
 		}
 		r->peer_count++;
@@ -132,17 +128,20 @@ uint64_t membership_commit(const struct raft *r)
 }
 
 /* One vote per member and half, self included. */
-static enum vote_result count_votes(const struct raft *r, enum vote self,
-				    enum vote (*of)(const struct raft *, const struct progress *,
-						    const void *),
-				    const void *ctx)
+static enum vote_result
+count_votes(const struct raft *r, const struct raft_conf *conf, enum vote self,
+	    enum vote (*of)(const struct raft *, const struct progress *, const void *),
+	    const void *ctx)
 {
 	enum vote in[RAFT_NODES_MAX], out[RAFT_NODES_MAX];
 	size_t in_count = 0, out_count = 0;
 
-	for (size_t i = 0; i < r->conf.count; i++) {
-		const struct raft_member *m = &r->conf.members[i];
-		enum vote v = m->id == r->options.self ? self : of(r, peer_of(r, m->id), ctx);
+	for (size_t i = 0; i < conf->count; i++) {
+		const struct raft_member *m = &conf->members[i];
+		const struct progress *p = peer_of(r, m->id);
+		enum vote v = m->id == r->options.self ? self
+			      : p == NULL              ? VOTE_REJECTED
+						       : of(r, p, ctx);
 
 		if (m->role & RAFT_VOTER)
 			in[in_count++] = v;
@@ -163,7 +162,7 @@ static enum vote vote_of(const struct raft *r, const struct progress *p, const v
 
 enum vote_result membership_tally(const struct raft *r)
 {
-	return count_votes(r, r->self_vote, vote_of, NULL);
+	return count_votes(r, &r->conf, r->self_vote, vote_of, NULL);
 }
 
 struct predicate {
@@ -177,10 +176,16 @@ static enum vote predicate_of(const struct raft *r, const struct progress *p, co
 	return pred->fn(r, p) ? VOTE_GRANTED : VOTE_REJECTED;
 }
 
-bool membership_quorum(const struct raft *r,
-		       bool (*fn)(const struct raft *r, const struct progress *p))
+bool membership_quorum_of(const struct raft *r, const struct raft_conf *conf,
+			  bool (*fn)(const struct raft *r, const struct progress *p))
 {
 	struct predicate pred = { .fn = fn };
 
-	return count_votes(r, VOTE_GRANTED, predicate_of, &pred) == VOTE_WON;
+	return count_votes(r, conf, VOTE_GRANTED, predicate_of, &pred) == VOTE_WON;
+}
+
+bool membership_quorum(const struct raft *r,
+		       bool (*fn)(const struct raft *r, const struct progress *p))
+{
+	return membership_quorum_of(r, &r->conf, fn);
 }

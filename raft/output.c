@@ -7,6 +7,7 @@
 #include "raft/membership.h"
 #include "raft/raft_internal.h"
 #include "raft/read.h"
+#include "raft/reconfigure.h"
 #include "raft/replication.h"
 #include "raft/snapshot.h"
 
@@ -81,14 +82,8 @@ void output_drop_promises(struct raft *r)
 
 void log_append(struct raft *r, struct raft_entry e)
 {
-	if (e.type == RAFT_ENTRY_CONF) {
-		if (r->conf_index_count == r->conf_index_cap) {
-			r->conf_index_cap = r->conf_index_cap == 0 ? 8 : 2 * r->conf_index_cap;
-			r->conf_indexes = mem_realloc(
-				r->conf_indexes, r->conf_index_cap * sizeof(r->conf_indexes[0]));
-		}
-		r->conf_indexes[r->conf_index_count++] = e.index;
-	}
+	if (e.type == RAFT_ENTRY_CONF)
+		reconfigure_note(r, &e);
 	tail_append(&r->tail, e);
 }
 
@@ -96,10 +91,7 @@ void log_truncate(struct raft *r, uint64_t index)
 {
 	assert(index > r->commit && r->role != RAFT_LEADER);
 	tail_truncate(&r->tail, index);
-	while (r->conf_index_count > 0 && r->conf_indexes[r->conf_index_count - 1] >= index) {
-		MARK("raft.conf.cut-with-suffix");
-		r->conf_index_count--;
-	}
+	reconfigure_truncate(r, index);
 	r->boot_last = min_u64(r->boot_last, index - 1);
 	r->synced_index = min_u64(r->synced_index, index - 1);
 	r->persist_next = min_u64(r->persist_next, index);
@@ -202,32 +194,8 @@ void apply_done(struct raft *r, uint64_t index)
 	}
 	r->applied = max_u64(r->applied, index);
 	r->durable = max_u64(r->durable, min_u64(r->durable_reported, r->applied));
-}
-
-static void take_conf(struct raft *r, const struct raft_entry *e)
-{
-	struct raft_conf conf;
-	int ret = conf_from_blob(&conf, e->data);
-
-	/* Checked when it was proposed, received or loaded. */
-	assert(ret == 0);
-	conf.index = e->index;
-	membership_set(r, &conf);
-	r->conf_changed = true;
-	if (r->conf_index_count > 0 && r->conf_indexes[0] == e->index)
-		memmove(r->conf_indexes, r->conf_indexes + 1,
-			--r->conf_index_count * sizeof(r->conf_indexes[0]));
-	if (r->role != RAFT_LEADER)
-		return;
-	MARK_IF(r->transfer_to != 0 && raft_peer(r, r->transfer_to) == NULL,
-		"raft.transfer.target-left");
-	if (raft_peer(r, r->transfer_to) == NULL)
-		r->transfer_to = 0;
-	/* A smaller quorum may have what a larger one lacked. */
-	replication_maybe_commit(r);
-	reads_conf_changed(r);
-	for (size_t i = 0; i < r->peer_count; i++)
-		replication_append_to(r, &r->peers[i], false);
+	reconfigure_apply(r, r->applied);
+	reconfigure_auto_leave(r);
 }
 
 /* The entries that may be applied: committed, and on our own disk so that state never runs ahead
@@ -260,7 +228,7 @@ static void hand_out_apply(struct raft *r)
 		r->handed = e->index;
 		handed_push(r, e->index, entry_bytes(e));
 		if (e->type == RAFT_ENTRY_CONF)
-			take_conf(r, e);
+			reconfigure_note(r, e);
 	}
 }
 
@@ -311,13 +279,11 @@ static void hand_out_load(struct raft *r, struct raft_output *out)
 /* Loaded entries come from our disk, but the log may have changed since they were asked for. */
 static size_t usable_prefix(const struct raft *r, const struct raft_entry *v, size_t count)
 {
-	struct raft_conf conf;
-
 	for (size_t i = 0; i < count; i++) {
 		if (v[i].index != r->load_lo + i || v[i].index > r->load_hi ||
 		    v[i].index <= r->tail.base_index ||
 		    !tail_matches(&r->tail, v[i].index, v[i].term) ||
-		    (v[i].type == RAFT_ENTRY_CONF && conf_from_blob(&conf, v[i].data) < 0)) {
+		    (v[i].type == RAFT_ENTRY_CONF && !conf_payload_sound(v[i].data))) {
 			MARK("raft.load.overtaken");
 			return i;
 		}
@@ -350,8 +316,8 @@ void output_begin(struct raft *r)
 	r->action = RAFT_SNAPSHOT_NONE;
 	r->propose_result = RAFT_PROPOSE_NONE;
 	r->propose_first = 0;
+	r->conf_result = RAFT_CONF_NONE;
 	r->conf_changed = false;
-	r->begin_commit = r->commit;
 	/* Only now, since the last output pointed into the cache. Uncommitted ones are still counted. */
 	if (r->cut_due > r->tail.base_index)
 		tail_cut(&r->tail, r->cut_due);
@@ -373,7 +339,6 @@ void output_finish(struct raft *r, struct raft_output *out)
 {
 	snapshot_try_install(r);
 	hand_out_apply(r);
-	replication_send_commit(r, r->begin_commit);
 	hand_out_persist(r, out);
 	hand_out_promises(r);
 	hand_out_cut(r, out);
@@ -389,6 +354,7 @@ void output_finish(struct raft *r, struct raft_output *out)
 	out->snapshot.meta = r->action == RAFT_SNAPSHOT_NONE ? NULL : &r->action_meta;
 	out->propose_result = r->propose_result;
 	out->propose_first_index = r->propose_first;
+	out->conf_result = r->conf_result;
 	out->conf_changed = r->conf_changed;
 }
 
@@ -402,7 +368,8 @@ void output_release(struct raft *r)
 	free(r->promises.v);
 	free(r->apply_v);
 	free(r->handed_fifo);
-	free(r->conf_indexes);
+	reconfigure_forget(r, UINT64_MAX);
+	free(r->confs);
 	free(r->reads.v);
 	free(r->reads.results);
 }

@@ -80,6 +80,11 @@ void progress_become_snapshot(struct progress *p, uint64_t index)
 	p->sent_commit = index;
 }
 
+bool progress_heard_within(const struct progress *p, uint64_t now_ticks, uint32_t ticks)
+{
+	return p->heard && now_ticks - p->heard_tick <= ticks;
+}
+
 bool progress_paused(const struct progress *p)
 {
 	return p->state == RAFT_SNAPSHOT || p->paused;

@@ -34,7 +34,9 @@ struct progress {
 	uint64_t sent_commit;      /* highest commit index sent to the peer */
 	bool paused;
 	struct inflights inflights;
-	uint64_t heard_tick;    /* last message of this term */
+	uint64_t heard_tick;    /* last message of this term; the start of it before the first */
+	bool heard;             /* there was one */
+	bool recent_active;     /* it answered since the last check of the quorum */
 	uint64_t snapshot_tick; /* last offer, or news that the peer is pulling */
 	uint64_t acked_round;   /* highest read round confirmed */
 	enum vote vote;         /* in the running (pre-)election */
@@ -53,6 +55,7 @@ void progress_become_probe(struct progress *p);
 void progress_become_replicate(struct progress *p);
 void progress_become_snapshot(struct progress *p, uint64_t index);
 
+bool progress_heard_within(const struct progress *p, uint64_t now_ticks, uint32_t ticks);
 bool progress_paused(const struct progress *p);
 /* Accounts an append just sent with `count` entries after next - 1. */
 void progress_sent_entries(struct progress *p, size_t count, uint64_t bytes);

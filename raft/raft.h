@@ -28,7 +28,7 @@
 
 enum raft_entry_type {
 	RAFT_ENTRY_NOOP = 1,   /* a new leader's first entry; empty */
-	RAFT_ENTRY_CONF = 2,   /* payload: raft_conf_encode() */
+	RAFT_ENTRY_CONF = 2,   /* payload: raft_conf_encode() or raft_conf_change_encode() */
 	RAFT_ENTRY_NORMAL = 3, /* payload belongs to the layer above */
 };
 
@@ -70,6 +70,60 @@ struct raft_conf {
 void raft_conf_encode(const struct raft_conf *conf, struct buf *out);
 int raft_conf_decode(struct raft_conf *conf, const void *data, size_t len);
 const struct raft_member *raft_conf_find(const struct raft_conf *conf, uint64_t id);
+
+/* ---- changes of the configuration ------------------------------------------------------------ */
+
+#define RAFT_CHANGES_MAX RAFT_NODES_MAX
+
+enum raft_change_op {
+	RAFT_ADD_VOTER = 1, /* or promote a learner */
+	RAFT_ADD_LEARNER,   /* or demote a voter, once a joint configuration is left */
+	RAFT_REMOVE,
+	RAFT_UPDATE, /* the address only */
+};
+
+struct raft_change {
+	uint64_t id;                    /* 0: the change is ignored */
+	uint8_t op;                     /* enum raft_change_op */
+	char address[RAFT_ADDRESS_MAX]; /* empty: keeps the one that is known */
+};
+
+enum raft_transition {
+	RAFT_JOINT_AUTO = 1, /* into a joint configuration, which the leader leaves by itself */
+	RAFT_JOINT_EXPLICIT, /* ... which is left by RAFT_LEAVE_JOINT */
+	RAFT_SIMPLE,         /* at most one voter changes, at once */
+	RAFT_LEAVE_JOINT,    /* no changes */
+};
+
+struct raft_conf_change {
+	uint8_t transition; /* enum raft_transition */
+	size_t count;
+	struct raft_change v[RAFT_CHANGES_MAX]; /* carried out in this order */
+};
+
+/**
+ * raft_conf_change() - what a change makes of a configuration; pure.
+ * @next: written on success only; may be @conf.
+ * @err:  may be NULL. The texts are those of etcd/raft (package confchange), where it has one.
+ *
+ * Return: 0 or -EINVAL. Source: Raft dissertation, section 4.3; etcd/raft confchange.go.
+ */
+int raft_conf_change(const struct raft_conf *conf, const struct raft_conf_change *change,
+		     struct raft_conf *next, struct err *err);
+bool raft_conf_joint(const struct raft_conf *conf);
+
+/* Layout in raft_wire.c. Decode: 0 or -EPROTO, *change untouched on failure. */
+void raft_conf_change_encode(const struct raft_conf_change *change, struct buf *out);
+int raft_conf_change_decode(struct raft_conf_change *change, const void *data, size_t len);
+
+/**
+ * raft_conf_apply() - put a CONF entry into force: the same step on every replica and in its state.
+ * @conf: the configuration that the entry meets; on 0 the one it leaves, with its index.
+ *
+ * A change that does not fit changes nothing but the index, alike on every replica; a leader lets
+ * none of them into the log. Return: 0, or -EPROTO if the payload does not decode.
+ */
+int raft_conf_apply(struct raft_conf *conf, const struct raft_entry *entry);
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
@@ -140,6 +194,11 @@ const char *raft_message_type_name(uint8_t type);
 struct raft_test_options {
 	bool no_pre_vote;
 	bool no_check_quorum;
+	bool etcd_conf_rules; /* simple and explicit changes, and only the checks that etcd/raft has */
+	bool no_conf_validation; /* ... and not even those */
+	bool stay_when_removed;  /* a removed leader goes on */
+	bool forget_leader;      /* RAFT_IN_FORGET_LEADER is obeyed */
+	bool defer_self_vote;    /* the own pre-vote, too, counts only with the next PERSISTED */
 };
 
 struct raft_options {
@@ -205,13 +264,15 @@ enum raft_input_type {
 	RAFT_IN_UNREACHABLE,        /* the transport lost a peer: stop pipelining to it */
 	RAFT_IN_CAMPAIGN,           /* start a (pre-)election now, e.g. the leader's connection broke */
 	RAFT_IN_TRANSFER,           /* leader: hand leadership to peer */
+	RAFT_IN_CONF_CHANGE,        /* leader: change the members; out->conf_result tells */
+	RAFT_IN_FORGET_LEADER,      /* tests only */
 };
 
 /* Log work completes at two levels. Today every promise waits for SYNCED. */
 enum raft_level { RAFT_WRITTEN = 1, RAFT_SYNCED = 2 };
 
 struct raft_proposal {
-	uint8_t type;      /* NORMAL or CONF */
+	uint8_t type;      /* NORMAL */
 	struct blob *data; /* borrowed; the core takes a reference of its own */
 };
 
@@ -248,6 +309,10 @@ struct raft_input {
 		struct {
 			uint64_t id; /* UNREACHABLE, TRANSFER */
 		} peer;
+		struct {
+			/* Borrowed. Programs: RAFT_JOINT_AUTO, and whoever is to vote was a learner before. */
+			const struct raft_conf_change *change;
+		} conf_change;
 	};
 };
 
@@ -260,6 +325,21 @@ enum raft_propose_result {
 	RAFT_PROPOSE_SUPERSEDED, /* the log does not end at (prev_index, prev_term) */
 	RAFT_PROPOSE_TRANSFERRING,
 	RAFT_PROPOSE_BUSY,       /* max_uncommitted_bytes reached; try again after the next commit */
+};
+
+enum raft_conf_result {
+	RAFT_CONF_NONE,     /* the input was no change */
+	RAFT_CONF_APPENDED, /* propose_first_index tells where; in force once that is applied */
+	RAFT_CONF_NOT_LEADER,
+	RAFT_CONF_TRANSFERRING,
+	RAFT_CONF_NOT_READY,   /* nothing of the leader's own term has committed yet */
+	RAFT_CONF_PENDING,     /* one before it is not applied yet */
+	RAFT_CONF_JOINT,       /* the joint configuration must be left first */
+	RAFT_CONF_NOT_JOINT,   /* there is nothing to leave */
+	RAFT_CONF_NOT_ALLOWED, /* programs change members by RAFT_JOINT_AUTO alone */
+	RAFT_CONF_INVALID,     /* raft_conf_change() on raft_conf() tells why */
+	RAFT_CONF_NOT_CAUGHT_UP, /* who is to vote is no learner that holds nearly all that is committed */
+	RAFT_CONF_NO_QUORUM, /* fewer than a majority of the voters it leaves were heard lately */
 };
 
 struct raft_read_result {
@@ -295,6 +375,7 @@ struct raft_output {
 	uint64_t cut_prefix_to;             /* the log may drop entries up to here; 0: nothing new */
 	enum raft_propose_result propose_result;
 	uint64_t propose_first_index;
+	enum raft_conf_result conf_result;
 	bool role_changed;                  /* role, term or leader differ from before this step */
 	bool conf_changed;                  /* raft_conf() changed */
 };
@@ -343,7 +424,8 @@ struct raft_status {
 };
 
 void raft_status(const struct raft *r, struct raft_status *status);
-const struct raft_conf *raft_conf(const struct raft *r); /* the one in force; borrowed */
+/* The one in force, which is the one as of applied_index; borrowed. */
+const struct raft_conf *raft_conf(const struct raft *r);
 /* Term of the entry at index, 0 when it is outside [base_index, last_index]. */
 uint64_t raft_term_at(const struct raft *r, uint64_t index);
 /*
@@ -352,5 +434,6 @@ uint64_t raft_term_at(const struct raft *r, uint64_t index);
  */
 void raft_check(const struct raft *r);
 const char *raft_role_name(enum raft_role role);
+const char *raft_conf_result_name(enum raft_conf_result result);
 
 #endif

@@ -86,10 +86,10 @@ struct raft {
 	bool leader_suspect; /* its connection broke: no lease protects it */
 	uint64_t now_ticks;
 	uint32_t election_elapsed, election_timeout, heartbeat_elapsed;
+	bool hurried; /* election_timeout is shorter than drawn */
 	enum vote self_vote;
 	bool self_vote_due; /* granted, counts once the hard state is durable */
 	uint64_t transfer_to;
-	uint32_t transfer_elapsed;
 
 	/* log */
 	struct tail tail;
@@ -99,9 +99,10 @@ struct raft {
 	uint64_t inflight_index, inflight_term; /* last entry handed out, while in flight */
 	bool truncate_wait; /* entries in flight were replaced: hand out nothing until they are down */
 	uint64_t commit, handed, applied, durable, durable_reported;
-	uint64_t boot_last;     /* types of entries up to here are unknown until loaded */
-	uint64_t *conf_indexes; /* CONF entries known above `handed`, ascending */
-	size_t conf_index_count, conf_index_cap;
+	uint64_t boot_last; /* types of entries up to here are unknown until loaded */
+	struct raft_entry
+		*confs; /* CONF entries known above `applied`, ascending (reconfigure.h) */
+	size_t conf_count, conf_cap;
 	uint64_t pending_conf;   /* leader: no new CONF before this is applied */
 	uint64_t own_term_index; /* leader: its NOOP */
 	uint64_t uncommitted_bytes;
@@ -136,8 +137,8 @@ struct raft {
 	struct raft_snapshot_meta action_meta;
 	enum raft_propose_result propose_result;
 	uint64_t propose_first;
+	enum raft_conf_result conf_result;
 	bool conf_changed;
-	uint64_t begin_commit; /* commit when the step began */
 	uint64_t cut_due; /* handed out as cut_prefix_to; base moves when the next step begins */
 };
 

@@ -7,7 +7,9 @@
 #include "raft/membership.h"
 #include "raft/raft.h"
 
+/* The first byte of a CONF entry tells which of the two it holds. */
 #define CONF_VERSION 1
+#define CONF_CHANGE_VERSION 2
 #define META_VERSION 1
 #define MESSAGE_VERSION 1
 
@@ -45,6 +47,19 @@ void raft_conf_encode(const struct raft_conf *conf, struct buf *out)
 	}
 }
 
+/* An address without NUL bytes that fits; false if there is none. */
+static bool address_read(struct cursor *c, char address[RAFT_ADDRESS_MAX])
+{
+	size_t len;
+	const uint8_t *data = cursor_bytes16(c, &len);
+
+	if (!cursor_ok(c) || len >= RAFT_ADDRESS_MAX || (len > 0 && memchr(data, 0, len) != NULL))
+		return false;
+	if (len > 0)
+		memcpy(address, data, len);
+	return true;
+}
+
 static void conf_read(struct cursor *c, struct raft_conf *conf, bool *sound)
 {
 	uint8_t version = cursor_u8(c);
@@ -55,16 +70,10 @@ static void conf_read(struct cursor *c, struct raft_conf *conf, bool *sound)
 	*sound = version == CONF_VERSION && auto_leave <= 1 && count <= RAFT_NODES_MAX;
 	for (size_t i = 0; *sound && i < count; i++) {
 		struct raft_member *m = &conf->members[i];
-		const uint8_t *address;
-		size_t len;
 
 		m->id = cursor_le64(c);
 		m->role = cursor_u8(c);
-		address = cursor_bytes16(c, &len);
-		*sound = cursor_ok(c) && len < RAFT_ADDRESS_MAX &&
-			 (len == 0 || memchr(address, 0, len) == NULL);
-		if (*sound && len > 0)
-			memcpy(m->address, address, len);
+		*sound = address_read(c, m->address);
 	}
 	*sound = *sound && cursor_ok(c) && conf_valid(conf);
 }
@@ -79,6 +88,62 @@ int raft_conf_decode(struct raft_conf *conf, const void *data, size_t len)
 	if (!sound || !cursor_at_end(&c))
 		return -EPROTO;
 	*conf = read;
+	return 0;
+}
+
+/*
+ * Change of the configuration.      off size
+ *   version, now 2                    0   1
+ *   transition: 1 joint, left by      1   1
+ *     itself; 2 joint; 3 simple;
+ *     4 leave joint
+ *   number of changes                 2   1
+ *   changes, in their order:          3
+ *     id                                  8
+ *     1 add voter, 2 add learner,         1
+ *       3 remove, 4 update
+ *     address: length, bytes              2 + n
+ */
+void raft_conf_change_encode(const struct raft_conf_change *change, struct buf *out)
+{
+	assert(change->count <= RAFT_CHANGES_MAX);
+	buf_put_u8(out, CONF_CHANGE_VERSION);
+	buf_put_u8(out, change->transition);
+	buf_put_u8(out, (uint8_t)change->count);
+	for (size_t i = 0; i < change->count; i++) {
+		const struct raft_change *c = &change->v[i];
+
+		assert(memchr(c->address, 0, sizeof(c->address)) != NULL);
+		buf_put_le64(out, c->id);
+		buf_put_u8(out, c->op);
+		buf_put_bytes16(out, c->address, strlen(c->address));
+	}
+}
+
+int raft_conf_change_decode(struct raft_conf_change *change, const void *data, size_t len)
+{
+	struct cursor c = cursor_init(data, len);
+	struct raft_conf_change read = { .transition = 0 };
+	uint8_t version = cursor_u8(&c);
+	uint8_t count;
+	bool sound;
+
+	read.transition = cursor_u8(&c);
+	count = cursor_u8(&c);
+	read.count = count;
+	sound = version == CONF_CHANGE_VERSION && count <= RAFT_CHANGES_MAX &&
+		read.transition >= RAFT_JOINT_AUTO && read.transition <= RAFT_LEAVE_JOINT;
+	for (size_t i = 0; sound && i < count; i++) {
+		struct raft_change *change_i = &read.v[i];
+
+		change_i->id = cursor_le64(&c);
+		change_i->op = cursor_u8(&c);
+		sound = address_read(&c, change_i->address) && change_i->op >= RAFT_ADD_VOTER &&
+			change_i->op <= RAFT_UPDATE;
+	}
+	if (!sound || !cursor_at_end(&c))
+		return -EPROTO;
+	*change = read;
 	return 0;
 }
 

@@ -57,7 +57,7 @@ bool replication_append_to(struct raft *r, struct progress *p, bool even_if_empt
 	/* A probe for entries that are still on disk goes without them; one is enough. */
 	if (p->state == RAFT_PROBE && p->next <= r->tail.last_index)
 		p->paused = true;
-	p->sent_commit = max_u64(p->sent_commit, r->commit);
+	p->sent_commit = r->commit;
 	raft_send(r, msg);
 	return true;
 }
@@ -85,21 +85,11 @@ void replication_heartbeat(struct raft *r)
 		uint64_t commit = min_u64(p->match, r->commit);
 
 		MARK_IF(p->match < r->commit, "raft.heartbeat.commit-held-at-match");
-		p->sent_commit = max_u64(p->sent_commit, commit);
+		p->sent_commit = commit;
 		raft_send(r, (struct raft_message){ .type = RAFT_MSG_HEARTBEAT,
 						    .to = p->id,
 						    .commit = commit,
 						    .context = reads_running_round(r) });
-	}
-}
-
-void replication_send_commit(struct raft *r, uint64_t old_commit)
-{
-	if (r->role != RAFT_LEADER || r->commit == old_commit)
-		return;
-	for (size_t i = 0; i < r->peer_count; i++) {
-		if (progress_can_bump_commit(&r->peers[i], r->commit))
-			replication_append_to(r, &r->peers[i], true);
 	}
 }
 
@@ -137,6 +127,7 @@ bool replication_maybe_commit(struct raft *r)
 		return false;
 	replication_commit_to(r, index);
 	reads_start_round(r);
+	replication_broadcast(r);
 	return true;
 }
 
@@ -145,24 +136,13 @@ bool replication_maybe_commit(struct raft *r)
 int replication_propose(struct raft *r, const struct raft_proposal *v, size_t count)
 {
 	uint64_t bytes = 0;
-	size_t confs = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		struct raft_entry e = { .data = v[i].data };
-		struct raft_conf conf;
 
 		bytes += entry_bytes(&e);
-		if (v[i].type != RAFT_ENTRY_NORMAL && v[i].type != RAFT_ENTRY_CONF)
+		if (v[i].type != RAFT_ENTRY_NORMAL)
 			return -EPROTO;
-		if (v[i].type == RAFT_ENTRY_CONF && conf_from_blob(&conf, v[i].data) < 0)
-			return -EPROTO;
-		confs += v[i].type == RAFT_ENTRY_CONF;
-	}
-	if (confs > 1)
-		return -EPROTO;
-	if (confs == 1 && (r->pending_conf > r->applied || !replication_own_term_committed(r))) {
-		MARK("raft.propose.conf-pending");
-		return -EAGAIN;
 	}
 	/* One batch always fits, however large, else it could never be proposed. */
 	if (r->uncommitted_bytes > 0 &&
@@ -179,8 +159,6 @@ int replication_propose(struct raft *r, const struct raft_proposal *v, size_t co
 					.type = v[i].type,
 					.data = blob_ref(v[i].data) };
 
-		if (e.type == RAFT_ENTRY_CONF)
-			r->pending_conf = e.index;
 		log_append(r, e);
 	}
 	replication_broadcast(r);
@@ -205,7 +183,7 @@ void replication_transfer(struct raft *r, uint64_t to)
 	if (r->role != RAFT_LEADER || p == NULL || !conf_member_votes(m) || r->transfer_to == to)
 		return;
 	r->transfer_to = to;
-	r->transfer_elapsed = 0;
+	r->election_elapsed = 0; /* it has one election timeout */
 	transfer_if_caught_up(r, p);
 	if (p->match < r->tail.last_index)
 		replication_append_to(r, p, true);
@@ -234,8 +212,6 @@ static void append_refused(struct raft *r, struct progress *p, const struct raft
 
 static void append_accepted(struct raft *r, struct progress *p, uint64_t match)
 {
-	uint64_t old_commit = r->commit;
-
 	if (!progress_update(p, match) && !(p->match == match && p->state == RAFT_PROBE)) {
 		MARK("raft.replicate.ack-stale");
 		return;
@@ -248,8 +224,7 @@ static void append_accepted(struct raft *r, struct progress *p, uint64_t match)
 		MARK("raft.snapshot.peer-caught-up");
 		progress_become_replicate(p); /* the image is in, or the peer did without */
 	}
-	replication_maybe_commit(r);
-	if (r->commit == old_commit && progress_can_bump_commit(p, r->commit))
+	if (!replication_maybe_commit(r) && progress_can_bump_commit(p, r->commit))
 		replication_append_to(r, p, true);
 	while (replication_append_to(r, p, false))
 		;

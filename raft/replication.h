@@ -14,19 +14,17 @@
 void replication_broadcast(
 	struct raft *r); /* new entries, or an empty append, to all that may get one */
 void replication_heartbeat(struct raft *r); /* to all; carries the running read round */
-void replication_send_commit(struct raft *r,
-			     uint64_t old_commit); /* tells a commit that just moved */
 void replication_feed(
 	struct raft *r); /* sends entries to whoever waits for some, e.g. after a load */
 /* Sends one append (or an image offer) if the peer may get one; returns whether it did. */
 bool replication_append_to(struct raft *r, struct progress *p, bool even_if_empty);
-bool replication_maybe_commit(struct raft *r);
+bool replication_maybe_commit(struct raft *r); /* true: the commit index moved, and all were told */
 bool replication_own_term_committed(const struct raft *r);
 void replication_on_append_resp(struct raft *r, const struct raft_message *msg);
 void replication_on_heartbeat_resp(struct raft *r, const struct raft_message *msg);
 void replication_unreachable(struct raft *r, struct progress *p);
 void replication_transfer(struct raft *r, uint64_t to);
-/* 0, or -EAGAIN when too much is uncommitted or a configuration is pending. */
+/* 0, or -EAGAIN when too much is uncommitted. */
 int replication_propose(struct raft *r, const struct raft_proposal *v, size_t count);
 
 /* follower */

@@ -3,6 +3,7 @@
 
 #include "base/mark.h"
 #include "raft/membership.h"
+#include "raft/reconfigure.h"
 #include "raft/replication.h"
 
 /* A peer that fetches or is nearly caught up may hold back the cut up to this many tails. */
@@ -32,8 +33,7 @@ static void send_offer(struct raft *r, struct progress *p)
 
 bool snapshot_offer_to(struct raft *r, struct progress *p)
 {
-	if (r->snapshot.index < r->tail.base_index || r->snapshot.index == 0 ||
-	    !recently_active(r, p)) {
+	if (r->snapshot.index < r->tail.base_index || r->snapshot.index == 0 || !p->recent_active) {
 		MARK("raft.snapshot.no-offer-possible");
 		return false;
 	}
@@ -242,18 +242,6 @@ void snapshot_try_install(struct raft *r)
 	set_action(r, RAFT_SNAPSHOT_INSTALL);
 }
 
-static void forget_confs(struct raft *r, uint64_t upto)
-{
-	size_t gone = 0;
-
-	while (gone < r->conf_index_count && r->conf_indexes[gone] <= upto)
-		gone++;
-	r->conf_index_count -= gone;
-	if (gone > 0)
-		memmove(r->conf_indexes, r->conf_indexes + gone,
-			r->conf_index_count * sizeof(r->conf_indexes[0]));
-}
-
 static void install(struct raft *r)
 {
 	const struct raft_snapshot_meta *meta = &r->incoming.meta;
@@ -261,10 +249,10 @@ static void install(struct raft *r)
 	if (tail_matches(&r->tail, meta->index, meta->term)) {
 		MARK("raft.snapshot.suffix-kept");
 		tail_cut(&r->tail, meta->index);
-		forget_confs(r, meta->index);
+		reconfigure_forget(r, meta->index);
 	} else {
 		tail_reset(&r->tail, meta->index, meta->term);
-		r->conf_index_count = 0;
+		reconfigure_forget(r, UINT64_MAX);
 		r->boot_last = min_u64(r->boot_last, meta->index);
 	}
 	r->synced_index = r->tail.last_index;

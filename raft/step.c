@@ -4,6 +4,7 @@
 #include "raft/membership.h"
 #include "raft/raft_internal.h"
 #include "raft/read.h"
+#include "raft/reconfigure.h"
 #include "raft/replication.h"
 #include "raft/snapshot.h"
 
@@ -145,7 +146,6 @@ static bool from_a_leader(const struct raft_message *m)
 static bool entries_sound(const struct raft_message *m)
 {
 	uint64_t term = m->log_term;
-	struct raft_conf conf;
 
 	for (size_t i = 0; i < m->entry_count; i++) {
 		const struct raft_entry *e = &m->entries[i];
@@ -155,7 +155,7 @@ static bool entries_sound(const struct raft_message *m)
 			return false;
 		if (e->type < RAFT_ENTRY_NOOP || e->type > RAFT_ENTRY_NORMAL)
 			return false;
-		if (e->type == RAFT_ENTRY_CONF && conf_from_blob(&conf, e->data) < 0)
+		if (e->type == RAFT_ENTRY_CONF && !conf_payload_sound(e->data))
 			return false;
 		term = e->term;
 	}
@@ -250,7 +250,8 @@ static void answer_old_term(struct raft *r, const struct raft_message *m)
 	 * Without this a node whose term ran ahead could neither follow the old leader nor, its
 	 * campaigns being ignored, ever replace it (etcd/raft: Step).
 	 */
-	if (m->type == RAFT_MSG_APPEND || m->type == RAFT_MSG_HEARTBEAT) {
+	if ((m->type == RAFT_MSG_APPEND || m->type == RAFT_MSG_HEARTBEAT) &&
+	    !(r->test.no_check_quorum && r->test.no_pre_vote)) {
 		MARK("raft.step.old-leader-answered");
 		raft_send(r, (struct raft_message){ .type = RAFT_MSG_APPEND_RESP, .to = m->from });
 	} else if (m->type == RAFT_MSG_PREVOTE) {
@@ -288,8 +289,12 @@ static void handle_message(struct raft *r, struct raft_message *m)
 {
 	struct progress *p = raft_peer(r, m->from);
 
-	if (p != NULL && m->term == r->hard.term)
+	if (p != NULL && m->term == r->hard.term) {
 		p->heard_tick = r->now_ticks;
+		p->heard = true;
+		if (m->type == RAFT_MSG_APPEND_RESP || m->type == RAFT_MSG_HEARTBEAT_RESP)
+			p->recent_active = true;
+	}
 	if (from_a_leader(m))
 		election_heard_leader(r, m->from);
 	switch (m->type) {
@@ -350,7 +355,7 @@ static int step_propose(struct raft *r, const struct raft_input *in)
 	int ret;
 
 	assert(in->propose.count > 0);
-	if (r->role != RAFT_LEADER) {
+	if (r->role != RAFT_LEADER || raft_conf_find(&r->conf, r->options.self) == NULL) {
 		MARK("raft.propose.not-leader");
 		r->propose_result = RAFT_PROPOSE_NOT_LEADER;
 		return 0;
@@ -446,6 +451,12 @@ static int dispatch(struct raft *r, const struct raft_input *in)
 	case RAFT_IN_TRANSFER:
 		replication_transfer(r, in->peer.id);
 		return 0;
+	case RAFT_IN_CONF_CHANGE:
+		reconfigure_propose(r, in->conf_change.change);
+		return 0;
+	case RAFT_IN_FORGET_LEADER:
+		election_forget_leader(r);
+		return 0;
 	}
 	assert(false && "unknown input");
 	return -EPROTO;
@@ -524,7 +535,8 @@ void raft_status(const struct raft *r, struct raft_status *status)
 			.next_index = p->next,
 			.inflight_messages = p->inflights.count,
 			.inflight_bytes = p->inflights.bytes,
-			.recent_active = r->now_ticks - p->heard_tick <= r->options.election_ticks,
+			.recent_active =
+				progress_heard_within(p, r->now_ticks, r->options.election_ticks),
 		};
 	}
 }

@@ -195,12 +195,8 @@ static int apply_normal(struct apply *a, const struct raft_entry *e)
 
 static int apply_conf(struct apply *a, const struct raft_entry *e)
 {
-	struct raft_conf conf;
-
-	if (!e->data || raft_conf_decode(&conf, e->data->data, e->data->len) < 0)
+	if (raft_conf_apply(&a->meta.conf, e) < 0)
 		return refuse(a, "its configuration does not decode");
-	conf.index = e->index;
-	a->meta.conf = conf;
 	return 0;
 }
 

@@ -14,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct buf again = BUF_INIT;
 	struct raft_message msg;
 	struct raft_conf conf;
+	struct raft_conf_change change;
 	struct raft_snapshot_meta meta;
 
 	if (raft_message_decode(&msg, data, size) == 0) {
@@ -24,6 +25,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (raft_conf_decode(&conf, data, size) == 0) {
 		raft_conf_encode(&conf, &again);
 		check_equal(&again, data, size);
+	}
+	if (raft_conf_change_decode(&change, data, size) == 0) {
+		struct raft_conf two = {
+			.count = 2, .members = { { 1, RAFT_VOTER, "" }, { 2, RAFT_VOTER, "" } }
+		};
+
+		raft_conf_change_encode(&change, &again);
+		check_equal(&again, data, size);
+		/* Whatever it is, it leaves a configuration that stands. */
+		(void)raft_conf_change(&two, &change, &conf, NULL);
 	}
 	if (raft_snapshot_meta_decode(&meta, data, size) == 0) {
 		raft_snapshot_meta_encode(&meta, &again);

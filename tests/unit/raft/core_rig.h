@@ -187,6 +187,22 @@ static inline int rig_propose(struct rig *g, size_t count)
 	return rig_propose_bytes(g, count, 1);
 }
 
+/* One change of members; ops pair up with ids, ended by an id of 0. */
+static inline enum raft_conf_result rig_change(struct rig *g, uint8_t transition,
+					       const struct raft_change *v)
+{
+	struct raft_conf_change change = { .transition = transition };
+
+	for (; v != NULL && v[change.count].id != 0; change.count++)
+		change.v[change.count] = v[change.count];
+	assert_int_equal(rig_step(g, (struct raft_input){ .type = RAFT_IN_CONF_CHANGE,
+							  .conf_change = { &change } }),
+			 0);
+	return g->out.conf_result;
+}
+
+#define CHANGES(...) ((const struct raft_change[]){ __VA_ARGS__, { .id = 0 } })
+
 static inline void rig_read(struct rig *g, uint64_t id)
 {
 	assert_int_equal(

@@ -296,47 +296,6 @@ static void too_much_uncommitted_pushes_back(void **state)
 	rig_stop(&g);
 }
 
-static int propose_conf(struct rig *g, size_t voters)
-{
-	struct raft_conf conf = rig_conf(voters);
-	struct buf b = BUF_INIT;
-	struct raft_proposal p = { .type = RAFT_ENTRY_CONF };
-	int ret;
-
-	raft_conf_encode(&conf, &b);
-	p.data = blob_from(b.data, b.len);
-	ret = rig_step(g, (struct raft_input){ .type = RAFT_IN_PROPOSE,
-					       .propose = { .v = &p, .count = 1 } });
-	blob_unref(p.data);
-	buf_release(&b);
-	return ret;
-}
-
-static void a_configuration_takes_effect_when_handed_out_for_apply(void **state)
-{
-	struct rig g;
-
-	rig_start(&g, 3, 1, NULL);
-	rig_elect(&g);
-	assert_int_equal(propose_conf(&g, 4), -EAGAIN); /* before our own term has committed */
-	rig_persist(&g);
-	rig_ack(&g, 2, 1);
-	rig_applied(&g);
-	assert_int_equal(propose_conf(&g, 4), 0);
-	assert_int_equal(propose_conf(&g, 3), -EAGAIN); /* one at a time */
-	rig_persist(&g);
-	assert_int_equal(raft_conf(g.r)->count, 3);
-	rig_ack(&g, 2, 2);
-	assert_true(g.out.conf_changed);
-	assert_int_equal(raft_conf(g.r)->count, 4);
-	assert_int_equal(raft_conf(g.r)->index, 2);
-	assert_non_null(rig_sent(&g, RAFT_MSG_APPEND, 4));
-	assert_int_equal(propose_conf(&g, 3), -EAGAIN);
-	rig_applied(&g);
-	assert_int_equal(propose_conf(&g, 3), 0);
-	rig_stop(&g);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -354,7 +313,6 @@ int main(void)
 		cmocka_unit_test(heartbeats_never_commit_beyond_what_matches),
 		cmocka_unit_test(proposals_are_refused_where_they_cannot_hold),
 		cmocka_unit_test(too_much_uncommitted_pushes_back),
-		cmocka_unit_test(a_configuration_takes_effect_when_handed_out_for_apply),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

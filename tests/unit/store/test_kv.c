@@ -184,6 +184,9 @@ static void a_configuration_is_kept_with_its_index(void **state)
 {
 	struct kv_rig *rig = *state;
 	struct raft_conf conf = { .count = 2 };
+	struct raft_conf_change change = { .transition = RAFT_JOINT_AUTO,
+					   .count = 1,
+					   .v = { { 2, RAFT_REMOVE, "" } } };
 	struct buf b = BUF_INIT;
 
 	conf.members[0] = (struct raft_member){ .id = 1, .role = RAFT_VOTER, .address = "x:1" };
@@ -194,6 +197,11 @@ static void a_configuration_is_kept_with_its_index(void **state)
 	assert_int_equal(kv_view_meta(rig->view)->conf.index, 3);
 	assert_int_equal(kv_view_meta(rig->view)->conf.count, 2);
 	assert_string_equal(kv_view_meta(rig->view)->conf.members[1].address, "y:2");
+	buf_reset(&b);
+	raft_conf_change_encode(&change, &b);
+	assert_int_equal(rig_apply_as(rig, RAFT_ENTRY_CONF, blob_from(b.data, b.len)), 0);
+	assert_int_equal(kv_view_meta(rig->view)->conf.index, 4);
+	assert_int_equal(kv_view_meta(rig->view)->conf.members[1].role, RAFT_VOTER_OUT);
 	assert_int_equal(rig_apply_as(rig, RAFT_ENTRY_CONF, blob_from("!", 1)), -EUCLEAN);
 	assert_int_equal(rig_apply_as(rig, RAFT_ENTRY_CONF, NULL), -EUCLEAN);
 	buf_release(&b);

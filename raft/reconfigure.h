@@ -1,0 +1,32 @@
+/*
+ * reconfigure.h - the way of a change of members through the log.
+ *
+ * The leader takes one change at a time: the entry that asks for it (into a joint configuration),
+ * then, once that is in force here, the one that leaves it, which the leader proposes by itself.
+ * Each takes effect where it is applied. A new leader takes a change only when all it inherited is
+ * applied and something of its own term has committed: else a change of its predecessor that it has
+ * not seen could stand beside its own (Ongaro, raft-dev 2015).
+ */
+#ifndef RAFT_RECONFIGURE_H
+#define RAFT_RECONFIGURE_H
+
+#include "raft/raft_internal.h"
+
+/* Who is to vote holds all but this many of the committed entries. */
+#define RAFT_PROMOTE_LAG_MAX 256
+
+/* Sets r->conf_result and, if the change is in the log now, r->propose_first. */
+void reconfigure_propose(struct raft *r, const struct raft_conf_change *change);
+/* Puts the CONF entries up to index into force. */
+void reconfigure_apply(struct raft *r, uint64_t index);
+/* Leaves a joint configuration if that is due. */
+void reconfigure_auto_leave(struct raft *r);
+
+/* CONF entries above applied_index, as far as they are known. */
+void reconfigure_note(struct raft *r, const struct raft_entry *e); /* appended or handed out */
+void reconfigure_truncate(struct raft *r, uint64_t index);         /* from index on */
+void reconfigure_forget(struct raft *r, uint64_t upto);            /* an image holds them */
+/* Is one of them committed? While their kind is unknown, entries count as such. */
+bool reconfigure_unapplied(const struct raft *r);
+
+#endif
