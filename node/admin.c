@@ -14,6 +14,8 @@
 #include "base/version.h"
 #include "node/node_internal.h"
 
+#define ADMIN_REQUEST_MAX 65536u
+
 static void put_json(struct json_object *o, struct buf *reply)
 {
 	const char *text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
@@ -251,19 +253,28 @@ void admin_check_reply(struct node *node, const struct job_check *check, struct 
 	put_json(o, reply);
 }
 
-bool admin_handle(struct node *node, uint64_t link_id, const void *data, size_t len, struct buf *reply)
+struct json_object *admin_parse(const void *data, size_t len, const char **verb)
 {
 	struct json_tokener *tok = json_tokener_new();
-	struct json_object *o = json_tokener_parse_ex(tok, data, (int)min_u64(len, 65536));
+	struct json_object *o = json_tokener_parse_ex(tok, data, (int)min_u64(len, ADMIN_REQUEST_MAX));
 	struct json_object *field = NULL;
-	const char *verb = "";
-	bool now = true;
 
 	json_tokener_free(tok);
-	if (o && json_object_object_get_ex(o, "verb", &field))
-		verb = json_object_get_string(field);
-	if (!verb)
-		verb = "";
+	*verb = NULL;
+	if (json_object_object_get_ex(o, "verb", &field) && json_object_is_type(field, json_type_string))
+		*verb = json_object_get_string(field);
+	if (!*verb)
+		*verb = "";
+	return o;
+}
+
+bool admin_handle(struct node *node, uint64_t link_id, const void *data, size_t len, struct buf *reply)
+{
+	const char *verb;
+	struct json_object *o = admin_parse(data, len, &verb);
+	struct json_object *field = NULL;
+	bool now = true;
+
 	if (strcmp(verb, "status") == 0) {
 		status(node, reply);
 	} else if (strcmp(verb, "snapshot") == 0) {

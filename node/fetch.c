@@ -13,13 +13,12 @@
 
 enum bulk_kind { BULK_MANIFEST = 0, BULK_CHUNK = 1 };
 
-static void bulk_request_encode(enum bulk_kind kind, uint32_t number,
-				const struct raft_snapshot_meta *meta, struct buf *out)
+void bulk_request_encode(const struct job_bulk *bulk, struct buf *out)
 {
 	buf_put_u8(out, BULK_VERSION);
-	buf_put_u8(out, (uint8_t)kind);
-	buf_put_le32(out, number);
-	raft_snapshot_meta_encode(meta, out);
+	buf_put_u8(out, bulk->manifest ? BULK_MANIFEST : BULK_CHUNK);
+	buf_put_le32(out, bulk->number);
+	raft_snapshot_meta_encode(&bulk->meta, out);
 }
 
 int bulk_request_decode(struct job_bulk *bulk, const void *data, size_t len)
@@ -49,34 +48,44 @@ void bulk_reply_encode(const struct job_bulk *bulk, struct buf *out)
 		buf_put(out, bulk->reply.data, bulk->reply.len);
 }
 
-static int pull(struct net_call *call, enum bulk_kind kind, uint32_t number,
+int bulk_reply_decode(const void *data, size_t len, struct buf *out, struct err *err)
+{
+	struct cursor c = cursor_init(data, len);
+	uint8_t version = cursor_u8(&c);
+	int32_t status = (int32_t)cursor_le32(&c);
+	char text[300];
+	size_t text_len;
+
+	if (!cursor_ok(&c))
+		return err_set(err, -EPROTO, "the answer is cut short");
+	if (version != BULK_VERSION)
+		return err_set(err, -EPROTO, "the answer has an unknown version");
+	if (status > 0 || status < -4095)
+		return err_set(err, -EPROTO, "the answer has a status that is none");
+	if (status == 0) {
+		buf_put(out, c.pos, cursor_left(&c));
+		return 0;
+	}
+	/* It goes to the log and to terminals: no control bytes. */
+	text_len = (size_t)min_u64(cursor_left(&c), sizeof(text));
+	for (size_t i = 0; i < text_len; i++)
+		text[i] = c.pos[i] < ' ' || c.pos[i] == 0x7f ? '?' : (char)c.pos[i];
+	return err_set(err, status, "the source says: %.*s", (int)text_len, text);
+}
+
+static int pull(struct net_call *call, bool manifest, uint32_t number,
 		const struct raft_snapshot_meta *meta, struct buf *out, struct err *err)
 {
+	struct job_bulk ask = { .manifest = manifest, .number = number, .meta = *meta };
 	struct buf request = BUF_INIT;
 	struct buf reply = BUF_INIT;
-	struct cursor c;
-	int32_t status;
 	int ret;
 
-	bulk_request_encode(kind, number, meta, &request);
+	bulk_request_encode(&ask, &request);
 	ret = net_call(call, NET_BULK, request.data, request.len, NET_BULK_REPLY, &reply, err);
+	if (ret == 0)
+		ret = bulk_reply_decode(reply.data, reply.len, out, err);
 	buf_release(&request);
-	if (ret < 0)
-		goto out;
-	c = cursor_init(reply.data, reply.len);
-	if (cursor_u8(&c) != BULK_VERSION) {
-		ret = err_set(err, -EPROTO, "the answer has an unknown version");
-		goto out;
-	}
-	status = (int32_t)cursor_le32(&c);
-	if (!cursor_ok(&c) || status > 0)
-		ret = err_set(err, -EPROTO, "the answer is cut short");
-	else if (status < 0)
-		ret = err_set(err, status, "the source says: %.*s", (int)min_u64(cursor_left(&c), 300),
-			      (const char *)c.pos);
-	else
-		buf_put(out, c.pos, cursor_left(&c));
-out:
 	buf_release(&reply);
 	return ret;
 }
@@ -90,7 +99,7 @@ static int pull_chunk(struct net_call *call, struct store_receive *rx, uint32_t 
 	/* A chunk that does not verify is fetched again; nothing of it was used. */
 	for (int tries = 0; ret == -EUCLEAN && tries < CHUNK_TRIES; tries++) {
 		buf_reset(&chunk);
-		ret = pull(call, BULK_CHUNK, number, meta, &chunk, err);
+		ret = pull(call, false, number, meta, &chunk, err);
 		if (ret == 0)
 			ret = store_receive_chunk(rx, number, chunk.data, chunk.len, err);
 		MARK_IF(ret == -EUCLEAN, "node.fetch.chunk-asked-again");
@@ -149,7 +158,7 @@ void fetch_run(struct worker_shared *shared, struct job_fetch *fetch)
 	memcpy(hello.cluster, shared->cluster, sizeof(hello.cluster));
 	ret = net_call_open(fetch->address, &hello, BULK_TIMEOUT_MS, &call, &answer, err);
 	if (ret == 0)
-		ret = pull(call, BULK_MANIFEST, 0, &fetch->meta, &manifest, err);
+		ret = pull(call, true, 0, &fetch->meta, &manifest, err);
 	if (ret == 0)
 		ret = store_receive_begin(shared->store, &fetch->meta, manifest.data, manifest.len, &rx, err);
 	if (ret == 0)

@@ -16,8 +16,11 @@
  * Gives up when shared->stopping is set or the source answers nothing. Thread: fetch. */
 void fetch_run(struct worker_shared *shared, struct job_fetch *fetch);
 
-/* The serving half. Decode: 0 or -EPROTO. */
-int bulk_request_decode(struct job_bulk *bulk, const void *data, size_t len);
+/* The codec: meta, manifest and number of a request; status, err.text and reply of an answer. */
+void bulk_request_encode(const struct job_bulk *bulk, struct buf *out);
+int bulk_request_decode(struct job_bulk *bulk, const void *data, size_t len); /* 0 or -EPROTO */
 void bulk_reply_encode(const struct job_bulk *bulk, struct buf *out);
+/* Appends the bytes to out: 0; what the source said or -EPROTO, with err. */
+int bulk_reply_decode(const void *data, size_t len, struct buf *out, struct err *err);
 
 #endif

@@ -133,7 +133,11 @@ uint64_t channel_id(const struct node_channel *ch); /* 0: not open */
 /* Posts a command; when waited, returns once the node thread has done it. false: the node has ended. */
 bool node_command(struct node *node, struct command *cmd);
 
-/* admin.c; node thread. false: the answer comes later, by admin_check_done(). */
+/* admin.c; node thread. */
+struct json_object;
+/* What was asked, to json_object_put(), and its verb, borrowed from it; NULL and "" for what is no object. */
+struct json_object *admin_parse(const void *data, size_t len, const char **verb);
+/* false: the answer comes later, by admin_check_done(). */
 bool admin_handle(struct node *node, uint64_t link_id, const void *data, size_t len, struct buf *reply);
 void admin_check_reply(struct node *node, const struct job_check *check, struct buf *reply);
 

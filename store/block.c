@@ -16,6 +16,23 @@ uint32_t block_capacity(uint32_t row_len)
 	return row_len <= size / 4 * 3 && size > 2 * KV_PIECE_SIZE ? size / 4 * 3 : size;
 }
 
+int block_head_decode(struct block_row *row, const uint8_t *head, size_t head_len,
+		      uint64_t stored_len)
+{
+	uint32_t len, capacity;
+
+	if (head_len < BLOCK_HEAD_LEN)
+		return -EUCLEAN;
+	len = load_le32(head);
+	if (len == 0 || len > KV_BLOCK_SIZE)
+		return -EUCLEAN;
+	capacity = block_capacity(len);
+	if (stored_len != capacity || head_len != block_head_size(capacity))
+		return -EUCLEAN;
+	*row = (struct block_row){ .len = len, .sums = head + BLOCK_HEAD_LEN };
+	return 0;
+}
+
 static uint64_t piece_sum(uint64_t row_id, uint32_t piece, const uint8_t *data, uint32_t row_len)
 {
 	uint32_t off = piece * KV_PIECE_SIZE;

@@ -57,6 +57,24 @@ static inline uint32_t block_piece_count(uint32_t row_len)
  */
 uint32_t block_capacity(uint32_t row_len);
 
+/*
+ * The head that a backend stores beside a row's bytes (layout: state_sqlite.c): the row's length, then a
+ * sum for each piece of its capacity.
+ */
+#define BLOCK_HEAD_LEN 4u
+
+static inline size_t block_head_size(uint32_t capacity)
+{
+	return BLOCK_HEAD_LEN + (size_t)block_piece_count(capacity) * BLOCK_SUM_SIZE;
+}
+
+/*
+ * Takes apart the head of a row with stored_len bytes of data: *row borrows from head, its data is NULL.
+ * -EUCLEAN when the lengths do not fit each other; whether the sums fit is block_row_verify()'s to say.
+ */
+int block_head_decode(struct block_row *row, const uint8_t *head, size_t head_len,
+		      uint64_t stored_len);
+
 /* Verifies the pieces that [off, off + len) touches, as far as the row reaches: 0 or -EUCLEAN. */
 int block_row_verify(const struct block_row *row, uint64_t row_id, uint32_t off, uint32_t len);
 

@@ -20,7 +20,6 @@
 #define FORMAT_VERSION 1
 #define WAL_HEADER_SIZE 32
 #define WAL_FRAME_HEADER_SIZE 24
-#define BLOCK_HEAD_LEN 4
 #define WRITER_CACHE_KIB 32768
 #define READER_CACHE_KIB 4096
 #define WAL_KEEP_BYTES 16777216 /* a longer WAL file is cut to this when it starts anew */
@@ -348,17 +347,11 @@ static void sql_scan_close(struct kv_scan *scan)
  *         le64 XXH3 per piece of the capacity      8 each; 0 for pieces past the row length
  *   data: the row, zeros up to its capacity        block_capacity(row length)
  */
-static size_t block_head_size(uint32_t capacity)
-{
-	return BLOCK_HEAD_LEN + (size_t)block_piece_count(capacity) * BLOCK_SUM_SIZE;
-}
-
 static int block_row_of(struct sql_conn *sc, enum stmt which, uint64_t row_id,
 			struct block_row *row)
 {
 	sqlite3_stmt *st = take(sc, which);
 	const uint8_t *head;
-	uint32_t capacity;
 	int ret;
 
 	sqlite3_bind_int64(st, 1, (int64_t)row_id);
@@ -366,15 +359,10 @@ static int block_row_of(struct sql_conn *sc, enum stmt which, uint64_t row_id,
 	if (ret < 0)
 		return ret;
 	head = sqlite3_column_blob(st, 0);
-	if (sqlite3_column_bytes(st, 0) < BLOCK_HEAD_LEN)
-		return -EUCLEAN;
-	*row = (struct block_row){ .len = load_le32(head), .sums = head + BLOCK_HEAD_LEN };
-	if (row->len == 0 || row->len > KV_BLOCK_SIZE)
-		return -EUCLEAN;
-	capacity = block_capacity(row->len);
-	if (sqlite3_column_int64(st, 1) != capacity ||
-	    (size_t)sqlite3_column_bytes(st, 0) != block_head_size(capacity))
-		return -EUCLEAN;
+	ret = block_head_decode(row, head, (size_t)sqlite3_column_bytes(st, 0),
+				(uint64_t)sqlite3_column_int64(st, 1));
+	if (ret < 0)
+		return ret;
 	if (which == STMT_BLOCK_GET) {
 		row->data = sqlite3_column_blob(st, 2);
 		if (!row->data)
@@ -788,8 +776,8 @@ static int sql_checkpoint(struct kv *kv, uint64_t *durable_index, struct err *er
 		sk->wal_frames = 0;
 		rc = cut_wal(sc, frames);
 		if (rc != SQLITE_OK)
-			return err_set(err, fail(sc, rc), "cannot checkpoint state '%s': %s", kv->dir,
-				       sc->conn.detail);
+			return err_set(err, fail(sc, rc), "cannot checkpoint state '%s': %s",
+				       kv->dir, sc->conn.detail);
 	} else if (frames > 0) {
 		sk->wal_frames = (uint64_t)frames;
 	}

@@ -338,6 +338,34 @@ static void an_answer_is_bytes_or_an_error_text(void **state)
 	buf_release(&bulk.reply);
 }
 
+static void an_answer_that_is_none_is_refused(void **state)
+{
+	struct job_bulk bulk = { .number = 1 };
+	struct buf frame = BUF_INIT, out = BUF_INIT;
+	struct err err = ERR_INIT;
+
+	bulk.job.status = err_set(&bulk.job.err, -ENOENT, "none\n2026 error forged");
+	bulk_reply_encode(&bulk, &frame);
+	assert_int_equal(bulk_reply_decode(frame.data, frame.len, &out, &err), -ENOENT);
+	/* It goes into the log: it must not be able to forge a second line there. */
+	assert_string_equal(err.text, "the source says: none?2026 error forged");
+	for (size_t len = 0; len < 5; len++)
+		assert_int_equal(bulk_reply_decode(frame.data, len, &out, &err), -EPROTO);
+	store_le32(frame.data + 1, 5); /* no errno is positive */
+	assert_int_equal(bulk_reply_decode(frame.data, frame.len, &out, &err), -EPROTO);
+	store_le32(frame.data + 1, 0x80000000u);
+	assert_int_equal(bulk_reply_decode(frame.data, frame.len, &out, &err), -EPROTO);
+	store_le32(frame.data + 1, 0);
+	frame.data[0] = 2;
+	assert_int_equal(bulk_reply_decode(frame.data, frame.len, &out, &err), -EPROTO);
+	assert_int_equal(out.len, 0);
+	frame.data[0] = 1;
+	assert_int_equal(bulk_reply_decode(frame.data, frame.len, &out, &err), 0);
+	assert_int_equal(out.len, frame.len - 5);
+	buf_release(&frame);
+	buf_release(&out);
+}
+
 /* ---- pulling ------------------------------------------------------------------------------------------ */
 
 static void a_snapshot_is_pulled_whole_and_sealed(void **state)
@@ -471,6 +499,7 @@ int main(void)
 		T(a_request_decodes_to_what_it_says),
 		T(damaged_requests_are_refused_and_leave_the_job_as_it_was),
 		T(an_answer_is_bytes_or_an_error_text),
+		T(an_answer_that_is_none_is_refused),
 		T(a_snapshot_is_pulled_whole_and_sealed),
 		T(what_is_there_is_not_asked_for_again),
 		T(a_chunk_that_does_not_verify_is_asked_for_again),

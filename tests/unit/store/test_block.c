@@ -34,6 +34,36 @@ static void capacity_holds_the_row_and_wastes_less_than_half(void **state)
 	assert_int_equal(block_capacity(KV_BLOCK_SIZE), KV_BLOCK_SIZE);
 }
 
+static void a_head_says_as_many_pieces_as_its_row_takes(void **state)
+{
+	uint8_t head[BLOCK_HEAD_LEN + BLOCK_PIECES_MAX * BLOCK_SUM_SIZE] = { 0 };
+	static const uint32_t lens[] = { 1, 512, 513, 4096, 4097, 12000, KV_BLOCK_SIZE };
+
+	for (size_t i = 0; i < ARRAY_SIZE(lens); i++) {
+		uint32_t capacity = block_capacity(lens[i]);
+		size_t size = block_head_size(capacity);
+		struct block_row row = { .len = 77 };
+
+		store_le32(head, lens[i]);
+		assert_int_equal(block_head_decode(&row, head, size, capacity), 0);
+		assert_int_equal(row.len, lens[i]);
+		assert_ptr_equal(row.sums, head + BLOCK_HEAD_LEN);
+		assert_null(row.data);
+		row.len = 77;
+		assert_int_equal(block_head_decode(&row, head, size, capacity - 1), -EUCLEAN);
+		assert_int_equal(block_head_decode(&row, head, size - 8, capacity), -EUCLEAN);
+		assert_int_equal(block_head_decode(&row, head, 3, capacity), -EUCLEAN);
+		assert_int_equal(block_head_decode(&row, NULL, 0, 0), -EUCLEAN);
+		assert_int_equal(row.len, 77);
+	}
+	store_le32(head, 0);
+	assert_int_equal(block_head_decode(&(struct block_row){ 0 }, head, 4, 0), -EUCLEAN);
+	store_le32(head, KV_BLOCK_SIZE + 1);
+	assert_int_equal(block_head_decode(&(struct block_row){ 0 }, head, sizeof(head),
+					   KV_BLOCK_SIZE),
+			 -EUCLEAN);
+}
+
 static void image_init(struct block_image *img, uint64_t row_id, uint32_t len)
 {
 	img->len = len;
@@ -152,6 +182,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(row_ids_keep_inode_and_block),
 		cmocka_unit_test(capacity_holds_the_row_and_wastes_less_than_half),
+		cmocka_unit_test(a_head_says_as_many_pieces_as_its_row_takes),
 		cmocka_unit_test(damage_is_found_in_its_piece_only),
 		cmocka_unit_test(a_piece_in_the_wrong_place_does_not_verify),
 		cmocka_unit_test(a_damaged_piece_gets_no_fresh_sum),
