@@ -72,11 +72,12 @@ TESTLIB_SOURCES := $(wildcard tests/lib/*.c)
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c)
 FAULT_SOURCES := $(wildcard tests/fault/test_*.c)
 SIM_SOURCES := $(wildcard tests/sim/test_*.c)
+ORACLE_SOURCES := $(wildcard tests/oracle/test_*.c)
 # Programs that test scripts call; they find them in $$BUILD/tests/<kind>/.
 HELPER_SOURCES := $(wildcard tests/posix/*.c tests/cluster/*.c tests/bad-input/*.c bench/*.c)
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
 TEST_SOURCES := $(sort $(TESTLIB_SOURCES) $(UNIT_SOURCES) $(FAULT_SOURCES) $(SIM_SOURCES) \
-	$(wildcard tests/sim/*.c tests/fault/*.c tests/unit/*/*.c) $(HELPER_SOURCES) $(FUZZ_SOURCES))
+	$(wildcard tests/sim/*.c tests/fault/*.c tests/oracle/*.c tests/unit/*/*.c) $(HELPER_SOURCES) $(FUZZ_SOURCES))
 
 PROGRAMS := $(if $(wildcard node/main.c),$(BUILD)/bin/quorumfsd) \
 	$(if $(wildcard ctl/main.c),$(BUILD)/bin/quorumfs) \
@@ -87,6 +88,7 @@ programs_of = $(patsubst %.c,$(BUILD)/%,$(1))
 UNIT_PROGRAMS := $(call programs_of,$(UNIT_SOURCES))
 FAULT_PROGRAMS := $(call programs_of,$(FAULT_SOURCES))
 SIM_PROGRAMS := $(call programs_of,$(SIM_SOURCES))
+ORACLE_PROGRAMS := $(call programs_of,$(ORACLE_SOURCES))
 HELPER_PROGRAMS := $(call programs_of,$(HELPER_SOURCES))
 FUZZ_PROGRAMS := $(call programs_of,$(FUZZ_SOURCES))
 
@@ -159,6 +161,11 @@ $(BUILD)/tests/unit/$(1)/%: $(BUILD)/obj/tests/unit/$(1)/%.o $(call shared_objec
 	$$(call link,-lcmocka)
 endef
 $(foreach f,$(FOLDERS),$(eval $(call unit_rule,$(f))))
+
+# The core alone: nothing else may take part in what the oracle judges.
+$(ORACLE_PROGRAMS): $(BUILD)/tests/oracle/%: $(BUILD)/obj/tests/oracle/%.o \
+		$(call shared_objects,oracle) $(call archives,raft)
+	$(call link)
 
 # A fuzz target brings no main(); the fuzzer's run time does.
 $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(TESTLIB) $(call archives,all)
@@ -245,17 +252,23 @@ PARALLEL = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
 RUN = BUILD=$(abspath $(BUILD)) tests/run
 scripts_in = $(wildcard tests/$(1)/test_*.sh)
 
-.PHONY: unit-programs helper-programs fuzz-programs sim-programs
+.PHONY: unit-programs helper-programs fuzz-programs sim-programs oracle-programs
 unit-programs: $(UNIT_PROGRAMS)
 helper-programs: $(PROGRAMS) $(HELPER_PROGRAMS)
 fuzz-programs: $(FUZZ_PROGRAMS)
+oracle-programs: $(ORACLE_PROGRAMS)
 sim-programs: $(SIM_PROGRAMS) $(FAULT_PROGRAMS)
 
-.PHONY: check-unit check-fault check-sim check-asan check-tsan check-ubsan check-fuzz
+.PHONY: check-unit check-oracle check-fault check-sim check-asan check-tsan check-ubsan check-fuzz
 # With -k, one test that does not compile hides no other: the runner counts it as failed.
 check-unit: ## build and run the unit tests
 	@$(MAKE) $(PARALLEL) -k unit-programs || :
 	@$(RUN) $(UNIT_PROGRAMS)
+check-oracle: ## the core against etcd's recorded behaviour (ORACLE_DIR=dir; skipped where it is absent)
+	@$(MAKE) $(PARALLEL) -k oracle-programs || :
+	@$(RUN) $(ORACLE_PROGRAMS); ret=$$?; \
+		grep -rhE --include=test_oracle.log '^(PASS|FAIL) |^  [a-z]+ +[0-9e]' $(BUILD)/logs; \
+		exit $$ret
 check-fault: ## each disk call fails in turn
 	@$(MAKE) $(PARALLEL) -k sim-programs || :
 	@$(RUN) $(FAULT_PROGRAMS)
@@ -308,6 +321,7 @@ check-installed:
 	@mkdir -p $(BUILD); rm -f $(CHECK_RESULTS)
 	@MAKE='$(MAKE)' $(RUN) --targets build-gcc build-clang || :
 	@$(MAKE) check-unit || :
+	@$(MAKE) check-oracle || :
 	@$(MAKE) check-asan || :
 	@$(MAKE) check-fault || :
 	@$(MAKE) check-sim || :
