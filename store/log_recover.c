@@ -352,7 +352,7 @@ static void search_header(const struct store_log *log, const struct log_segment 
 
 static int search_tail(const struct store_log *log, const struct log_segment *seg, struct search *s)
 {
-	uint8_t *chunk = mem_alloc(SEARCH_STEP);
+	uint8_t *chunk = mem_alloc((size_t)min_u64(SEARCH_STEP, seg->size_bytes));
 	int ret = 0;
 
 	*s = (struct search){ .found = false };

@@ -353,6 +353,55 @@ static void evaluation_stops_at_damage(void **state)
 	kv_txn_free(t.txn);
 }
 
+/* An entry of a client with this uuid, so that the state holds a session. */
+static void begin_session(struct fsfix *f, uint8_t uuid_byte)
+{
+	const struct kv_meta *meta = kv_view_meta(f->view);
+	struct kv_batch_head head = {
+		.group = meta->group,
+		.prev_index = meta->applied_index,
+		.prev_term = meta->applied_term,
+		.has_session = true,
+		.seq = 1,
+		.low = 1,
+	};
+	struct raft_entry e = { .term = meta->applied_term, .type = RAFT_ENTRY_NORMAL };
+	struct kv_txn *txn = kv_txn_new(f->view, NULL);
+
+	memset(head.uuid, uuid_byte, sizeof(head.uuid));
+	e.index = ++f->tail;
+	e.data = kv_txn_batch(txn, &head);
+	kv_txn_free(txn);
+	assert_int_equal(kv_apply(f->kv, &e, 1, NULL), 0);
+	blob_unref(e.data);
+	f->applied = f->tail;
+	assert_int_equal(kv_view_refresh(f->view), 0);
+}
+
+/* Sessions are the store's own and skipped; what lies before and behind them, and inodes, is not. */
+static void classes_around_sessions_are_seen(void **state)
+{
+	static const uint8_t odd[] = { 0x00, 'h', 'j', 'r', 'y', 0xff };
+	struct tree t = tree_make(*state);
+	struct buf out = BUF_INIT;
+
+	kv_txn_free(t.txn);
+	begin_session(t.f, 0x00);
+	begin_session(t.f, 0x7f);
+	begin_session(t.f, 0xff);
+	t.txn = kv_txn_new(t.f->view, t.f->overlay);
+	assert_int_equal(fs_check(t.txn, &out), 0);
+	buf_release(&out);
+	for (size_t i = 0; i < ARRAY_SIZE(odd); i++) {
+		char text[60];
+
+		kv_txn_put(t.txn, &odd[i], 1, "x", 1);
+		snprintf(text, sizeof(text), "a key of class 0x%02x", odd[i]);
+		assert_found(&t, text);
+	}
+	kv_txn_free(t.txn);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -370,6 +419,7 @@ int main(void)
 		FSFIX_BOTH(records_that_do_not_decode_are_named),
 		FSFIX_BOTH(a_tree_without_root_is_no_tree),
 		FSFIX_BOTH(evaluation_stops_at_damage),
+		FSFIX_BOTH(classes_around_sessions_are_seen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
