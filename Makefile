@@ -22,6 +22,8 @@ endif
 SAN ?=
 OPTIMIZE ?= -O2
 FUZZ_SECONDS ?= 20
+FUZZ_RUNS ?=
+RUNS ?= 1000000
 NODES ?= 1
 JOBS ?= $(shell nproc)
 
@@ -76,8 +78,10 @@ ORACLE_SOURCES := $(wildcard tests/oracle/test_*.c)
 # Programs that test scripts call; they find them in $$BUILD/tests/<kind>/.
 HELPER_SOURCES := $(wildcard tests/posix/*.c tests/cluster/*.c tests/bad-input/*.c bench/*.c)
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
+SEED_SOURCES := tests/fuzz/make_seeds.c
 TEST_SOURCES := $(sort $(TESTLIB_SOURCES) $(UNIT_SOURCES) $(FAULT_SOURCES) $(SIM_SOURCES) \
-	$(wildcard tests/sim/*.c tests/fault/*.c tests/oracle/*.c tests/unit/*/*.c) $(HELPER_SOURCES) $(FUZZ_SOURCES))
+	$(wildcard tests/sim/*.c tests/fault/*.c tests/oracle/*.c tests/unit/*/*.c) $(HELPER_SOURCES) \
+	$(FUZZ_SOURCES) $(SEED_SOURCES))
 
 PROGRAMS := $(if $(wildcard node/main.c),$(BUILD)/bin/quorumfsd) \
 	$(if $(wildcard ctl/main.c),$(BUILD)/bin/quorumfs) \
@@ -167,6 +171,8 @@ $(ORACLE_PROGRAMS): $(BUILD)/tests/oracle/%: $(BUILD)/obj/tests/oracle/%.o \
 		$(call shared_objects,oracle) $(call archives,raft)
 	$(call link)
 
+$(BUILD)/tests/fuzz/make_seeds: $(BUILD)/obj/tests/fuzz/make_seeds.o $(TESTLIB) $(call archives,all)
+	$(call link)
 # A fuzz target brings no main(); the fuzzer's run time does.
 $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(TESTLIB) $(call archives,all)
 	$(call link,-fsanitize=fuzzer)
@@ -255,7 +261,7 @@ scripts_in = $(wildcard tests/$(1)/test_*.sh)
 .PHONY: unit-programs helper-programs fuzz-programs sim-programs oracle-programs
 unit-programs: $(UNIT_PROGRAMS)
 helper-programs: $(PROGRAMS) $(HELPER_PROGRAMS)
-fuzz-programs: $(FUZZ_PROGRAMS)
+fuzz-programs: $(FUZZ_PROGRAMS) $(BUILD)/tests/fuzz/make_seeds
 oracle-programs: $(ORACLE_PROGRAMS)
 sim-programs: $(SIM_PROGRAMS) $(FAULT_PROGRAMS)
 
@@ -284,11 +290,20 @@ check-ubsan: ## unit tests with UndefinedBehaviorSanitizer
 check-tsan: ## unit tests with ThreadSanitizer
 	@$(if $(shell setarch -R true 2>/dev/null && echo yes),setarch -R) \
 		$(MAKE) BUILD=$(BUILD)-tsan SUITE=tsan/ SAN="-fsanitize=thread" OPTIMIZE=-O1 check-unit
-check-fuzz: ## each decoder under libFuzzer for FUZZ_SECONDS
-	@$(MAKE) $(PARALLEL) -k BUILD=$(BUILD)-fuzz CC=clang OPTIMIZE=-O1 \
-		SAN="-fsanitize=fuzzer-no-link,address" fuzz-programs || :
-	@BUILD=$(abspath $(BUILD))-fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run --fuzz \
+FUZZ_BUILD := CC=clang OPTIMIZE=-O2 \
+	SAN="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all"
+check-fuzz: ## each decoder under libFuzzer for FUZZ_SECONDS, or FUZZ_RUNS if that is less
+	@$(MAKE) $(PARALLEL) -k BUILD=$(BUILD)-fuzz $(FUZZ_BUILD) fuzz-programs || :
+	@BUILD=$(abspath $(BUILD))-fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_RUNS=$(FUZZ_RUNS) tests/run --fuzz \
 		$(patsubst $(BUILD)/%,$(BUILD)-fuzz/%,$(FUZZ_PROGRAMS))
+
+.PHONY: fuzz fuzz-keep
+fuzz: ## a campaign: RUNS=10000000 executions of each target (TARGETS="log tree": only these)
+	@$(MAKE) $(PARALLEL) BUILD=$(BUILD)-fuzz $(FUZZ_BUILD) fuzz-programs
+	@BUILD=$(abspath $(BUILD))-fuzz tests/fuzz/campaign.sh $(RUNS) $(TARGETS)
+fuzz-keep: ## renew tests/fuzz/corpus from seeds and campaigns
+	@$(MAKE) $(PARALLEL) BUILD=$(BUILD)-fuzz $(FUZZ_BUILD) fuzz-programs
+	@BUILD=$(abspath $(BUILD))-fuzz tests/fuzz/keep.sh $(TARGETS)
 
 .PHONY: check-posix check-cluster check-bad-input check-man
 check-posix check-cluster check-bad-input check-man: check-%:
@@ -325,7 +340,7 @@ check-installed:
 	@$(MAKE) check-asan || :
 	@$(MAKE) check-fault || :
 	@$(MAKE) check-sim || :
-	@$(MAKE) check-fuzz FUZZ_SECONDS=5 || :
+	@$(MAKE) check-fuzz FUZZ_RUNS=40000 FUZZ_SECONDS=10 || :
 	@$(MAKE) check-man || :
 	@$(MAKE) check-posix || :
 	@$(MAKE) check-cluster || :

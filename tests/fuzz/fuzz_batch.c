@@ -3,8 +3,7 @@
  * and passes through overlay and apply.
  */
 #include "store/kv.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 static void check_encoding(const struct kv_batch_head *head, struct kv_batch_iter it,
 			   const uint8_t *data, size_t size)
@@ -15,8 +14,7 @@ static void check_encoding(const struct kv_batch_head *head, struct kv_batch_ite
 	kv_batch_encode_head(head, &again);
 	while (kv_batch_next(&it, &m))
 		kv_mutation_encode(&m, &again);
-	assert(again.len == size && memcmp(again.data, data, size) == 0);
-	buf_release(&again);
+	fuzz_same(&again, data, size);
 }
 
 static void check_overlay(struct kv_batch_iter it, struct kv_view *view, struct blob *batch)

@@ -4,11 +4,9 @@
  * Checksums would stop nearly every input at the door, so each decoder also gets the input with its
  * checksum put right: then what lies behind is what decides.
  */
-#include "base/hash.h"
 #include "store/segment.h"
 #include "store/superblock.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+#include "tests/fuzz/fuzz.h"
 
 static void put_sum(uint8_t *out, const uint8_t *data, size_t len, uint64_t seed)
 {

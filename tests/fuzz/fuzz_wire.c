@@ -1,7 +1,6 @@
 /* fuzz_wire.c - arbitrary bytes as fs message: refused, or what encodes to the same bytes. */
 #include "fs/fs_wire.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -11,7 +10,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (fs_msg_decode(&m, data, size) < 0)
 		return 0;
 	fs_msg_encode(&m, &again);
-	assert(again.len == size && memcmp(again.data, data, size) == 0);
-	buf_release(&again);
+	fuzz_same(&again, data, size);
 	return 0;
 }
