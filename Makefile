@@ -78,16 +78,27 @@ ORACLE_SOURCES := $(wildcard tests/oracle/test_*.c)
 # Programs that test scripts call; they find them in $$BUILD/tests/<kind>/.
 HELPER_SOURCES := $(wildcard tests/posix/*.c tests/cluster/*.c tests/bad-input/*.c bench/*.c)
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
+<<<<<<< HEAD
 SEED_SOURCES := tests/fuzz/make_seeds.c
 TEST_SOURCES := $(sort $(TESTLIB_SOURCES) $(UNIT_SOURCES) $(FAULT_SOURCES) $(SIM_SOURCES) \
 	$(wildcard tests/sim/*.c tests/fault/*.c tests/oracle/*.c tests/unit/*/*.c) $(HELPER_SOURCES) \
 	$(FUZZ_SOURCES) $(SEED_SOURCES))
+=======
+# Histories and their checkers: a library for the simulator, programs for the scripts, and their tests.
+HISTORY_MAINS := $(wildcard tests/history/check_history.c tests/history/load.c)
+HISTORY_TESTS := $(wildcard tests/history/test_*.c)
+HISTORY_SOURCES := $(filter-out $(HISTORY_MAINS) $(HISTORY_TESTS),$(wildcard tests/history/*.c))
+TEST_SOURCES := $(sort $(TESTLIB_SOURCES) $(UNIT_SOURCES) $(FAULT_SOURCES) $(SIM_SOURCES) \
+	$(wildcard tests/sim/*.c tests/fault/*.c tests/unit/*/*.c) $(HELPER_SOURCES) $(FUZZ_SOURCES) \
+	$(wildcard tests/history/*.c))
+>>>>>>> c9bd73b (tests/history: operations and their outcomes on record, in memory and in files)
 
 PROGRAMS := $(if $(wildcard node/main.c),$(BUILD)/bin/quorumfsd) \
 	$(if $(wildcard ctl/main.c),$(BUILD)/bin/quorumfs) \
 	$(if $(wildcard mount-helper/main.c),$(BUILD)/bin/mount.quorumfs)
 ARCHIVES := $(foreach f,$(FOLDERS),$(BUILD)/lib/lib$(f).a)
 TESTLIB := $(BUILD)/lib/libtestlib.a
+HISTORY_LIB := $(BUILD)/lib/libhistory.a
 programs_of = $(patsubst %.c,$(BUILD)/%,$(1))
 UNIT_PROGRAMS := $(call programs_of,$(UNIT_SOURCES))
 FAULT_PROGRAMS := $(call programs_of,$(FAULT_SOURCES))
@@ -95,6 +106,8 @@ SIM_PROGRAMS := $(call programs_of,$(SIM_SOURCES))
 ORACLE_PROGRAMS := $(call programs_of,$(ORACLE_SOURCES))
 HELPER_PROGRAMS := $(call programs_of,$(HELPER_SOURCES))
 FUZZ_PROGRAMS := $(call programs_of,$(FUZZ_SOURCES))
+HISTORY_PROGRAMS := $(call programs_of,$(HISTORY_MAINS))
+HISTORY_TEST_PROGRAMS := $(call programs_of,$(HISTORY_TESTS))
 
 # --- build ---------------------------------------------------------------------------------------
 
@@ -142,6 +155,7 @@ $(BUILD)/lib/lib$(1).a: $(2) $(BUILD)/flags Makefile
 endef
 $(foreach f,$(FOLDERS),$(eval $(call archive_rule,$(f),$(call objects_of,$(call sources_of,$(f))))))
 $(eval $(call archive_rule,testlib,$(call objects_of,$(TESTLIB_SOURCES))))
+$(eval $(call archive_rule,history,$(call objects_of,$(HISTORY_SOURCES))))
 
 # $(1): objects and archives, $(2): libraries before the common ones. The group resolves what
 # the archives of tests/lib and of the folders need from each other.
@@ -176,6 +190,9 @@ $(BUILD)/tests/fuzz/make_seeds: $(BUILD)/obj/tests/fuzz/make_seeds.o $(TESTLIB) 
 # A fuzz target brings no main(); the fuzzer's run time does.
 $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(TESTLIB) $(call archives,all)
 	$(call link,-fsanitize=fuzzer)
+$(BUILD)/tests/history/%: $(BUILD)/obj/tests/history/%.o $(HISTORY_LIB) $(TESTLIB) \
+		$(call archives,fs)
+	$(call link,-lcmocka)
 $(BUILD)/tests/sim/%: $(BUILD)/obj/tests/sim/%.o $(call shared_objects,sim) $(TESTLIB) \
 		$(call archives,all)
 	$(call link,-lcmocka)
@@ -258,23 +275,34 @@ PARALLEL = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
 RUN = BUILD=$(abspath $(BUILD)) tests/run
 scripts_in = $(wildcard tests/$(1)/test_*.sh)
 
+<<<<<<< HEAD
 .PHONY: unit-programs helper-programs fuzz-programs sim-programs oracle-programs
 unit-programs: $(UNIT_PROGRAMS)
 helper-programs: $(PROGRAMS) $(HELPER_PROGRAMS)
 fuzz-programs: $(FUZZ_PROGRAMS) $(BUILD)/tests/fuzz/make_seeds
 oracle-programs: $(ORACLE_PROGRAMS)
+=======
+.PHONY: unit-programs helper-programs fuzz-programs sim-programs
+unit-programs: $(UNIT_PROGRAMS) $(HISTORY_TEST_PROGRAMS)
+helper-programs: $(PROGRAMS) $(HELPER_PROGRAMS) $(HISTORY_PROGRAMS)
+fuzz-programs: $(FUZZ_PROGRAMS)
+>>>>>>> c9bd73b (tests/history: operations and their outcomes on record, in memory and in files)
 sim-programs: $(SIM_PROGRAMS) $(FAULT_PROGRAMS)
 
 .PHONY: check-unit check-oracle check-fault check-sim check-asan check-tsan check-ubsan check-fuzz
 # With -k, one test that does not compile hides no other: the runner counts it as failed.
 check-unit: ## build and run the unit tests
 	@$(MAKE) $(PARALLEL) -k unit-programs || :
+<<<<<<< HEAD
 	@$(RUN) $(UNIT_PROGRAMS)
 check-oracle: ## the core against etcd's recorded behaviour (ORACLE_DIR=dir; skipped where it is absent)
 	@$(MAKE) $(PARALLEL) -k oracle-programs || :
 	@$(RUN) $(ORACLE_PROGRAMS); ret=$$?; \
 		grep -rhE --include=test_oracle.log '^(PASS|FAIL) |^  [a-z]+ +[0-9e]' $(BUILD)/logs; \
 		exit $$ret
+=======
+	@$(RUN) $(UNIT_PROGRAMS) $(HISTORY_TEST_PROGRAMS)
+>>>>>>> c9bd73b (tests/history: operations and their outcomes on record, in memory and in files)
 check-fault: ## each disk call fails in turn
 	@$(MAKE) $(PARALLEL) -k sim-programs || :
 	@$(RUN) $(FAULT_PROGRAMS)
