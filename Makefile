@@ -78,20 +78,15 @@ ORACLE_SOURCES := $(wildcard tests/oracle/test_*.c)
 # Programs that test scripts call; they find them in $$BUILD/tests/<kind>/.
 HELPER_SOURCES := $(wildcard tests/posix/*.c tests/cluster/*.c tests/bad-input/*.c bench/*.c)
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
-<<<<<<< HEAD
 SEED_SOURCES := tests/fuzz/make_seeds.c
 TEST_SOURCES := $(sort $(TESTLIB_SOURCES) $(UNIT_SOURCES) $(FAULT_SOURCES) $(SIM_SOURCES) \
 	$(wildcard tests/sim/*.c tests/fault/*.c tests/oracle/*.c tests/unit/*/*.c) $(HELPER_SOURCES) \
 	$(FUZZ_SOURCES) $(SEED_SOURCES))
-=======
 # Histories and their checkers: a library for the simulator, programs for the scripts, and their tests.
 HISTORY_MAINS := $(wildcard tests/history/check_history.c tests/history/load.c)
 HISTORY_TESTS := $(wildcard tests/history/test_*.c)
 HISTORY_SOURCES := $(filter-out $(HISTORY_MAINS) $(HISTORY_TESTS),$(wildcard tests/history/*.c))
-TEST_SOURCES := $(sort $(TESTLIB_SOURCES) $(UNIT_SOURCES) $(FAULT_SOURCES) $(SIM_SOURCES) \
-	$(wildcard tests/sim/*.c tests/fault/*.c tests/unit/*/*.c) $(HELPER_SOURCES) $(FUZZ_SOURCES) \
-	$(wildcard tests/history/*.c))
->>>>>>> c9bd73b (tests/history: operations and their outcomes on record, in memory and in files)
+TEST_SOURCES += $(wildcard tests/history/*.c)
 
 PROGRAMS := $(if $(wildcard node/main.c),$(BUILD)/bin/quorumfsd) \
 	$(if $(wildcard ctl/main.c),$(BUILD)/bin/quorumfs) \
@@ -275,34 +270,23 @@ PARALLEL = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
 RUN = BUILD=$(abspath $(BUILD)) tests/run
 scripts_in = $(wildcard tests/$(1)/test_*.sh)
 
-<<<<<<< HEAD
 .PHONY: unit-programs helper-programs fuzz-programs sim-programs oracle-programs
-unit-programs: $(UNIT_PROGRAMS)
-helper-programs: $(PROGRAMS) $(HELPER_PROGRAMS)
-fuzz-programs: $(FUZZ_PROGRAMS) $(BUILD)/tests/fuzz/make_seeds
-oracle-programs: $(ORACLE_PROGRAMS)
-=======
-.PHONY: unit-programs helper-programs fuzz-programs sim-programs
 unit-programs: $(UNIT_PROGRAMS) $(HISTORY_TEST_PROGRAMS)
 helper-programs: $(PROGRAMS) $(HELPER_PROGRAMS) $(HISTORY_PROGRAMS)
-fuzz-programs: $(FUZZ_PROGRAMS)
->>>>>>> c9bd73b (tests/history: operations and their outcomes on record, in memory and in files)
+fuzz-programs: $(FUZZ_PROGRAMS) $(BUILD)/tests/fuzz/make_seeds
+oracle-programs: $(ORACLE_PROGRAMS)
 sim-programs: $(SIM_PROGRAMS) $(FAULT_PROGRAMS)
 
 .PHONY: check-unit check-oracle check-fault check-sim check-asan check-tsan check-ubsan check-fuzz
 # With -k, one test that does not compile hides no other: the runner counts it as failed.
 check-unit: ## build and run the unit tests
 	@$(MAKE) $(PARALLEL) -k unit-programs || :
-<<<<<<< HEAD
-	@$(RUN) $(UNIT_PROGRAMS)
+	@$(RUN) $(UNIT_PROGRAMS) $(HISTORY_TEST_PROGRAMS)
 check-oracle: ## the core against etcd's recorded behaviour (ORACLE_DIR=dir; skipped where it is absent)
 	@$(MAKE) $(PARALLEL) -k oracle-programs || :
 	@$(RUN) $(ORACLE_PROGRAMS); ret=$$?; \
 		grep -rhE --include=test_oracle.log '^(PASS|FAIL) |^  [a-z]+ +[0-9e]' $(BUILD)/logs; \
 		exit $$ret
-=======
-	@$(RUN) $(UNIT_PROGRAMS) $(HISTORY_TEST_PROGRAMS)
->>>>>>> c9bd73b (tests/history: operations and their outcomes on record, in memory and in files)
 check-fault: ## each disk call fails in turn
 	@$(MAKE) $(PARALLEL) -k sim-programs || :
 	@$(RUN) $(FAULT_PROGRAMS)
