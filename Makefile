@@ -74,6 +74,9 @@ TESTLIB_SOURCES := $(wildcard tests/lib/*.c)
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c)
 FAULT_SOURCES := $(wildcard tests/fault/test_*.c)
 SIM_SOURCES := $(wildcard tests/sim/test_*.c)
+# tests/sim: sim_*.c are the simulated disks, which its tests share; the rest is the simulator.
+SIM_DISK_SOURCES := $(wildcard tests/sim/sim_*.c)
+SIM_CLUSTER_SOURCES := $(filter-out $(SIM_SOURCES) $(SIM_DISK_SOURCES),$(wildcard tests/sim/*.c))
 ORACLE_SOURCES := $(wildcard tests/oracle/test_*.c)
 # Programs that test scripts call; they find them in $$BUILD/tests/<kind>/.
 HELPER_SOURCES := $(wildcard tests/posix/*.c tests/cluster/*.c tests/bad-input/*.c bench/*.c)
@@ -103,6 +106,8 @@ HELPER_PROGRAMS := $(call programs_of,$(HELPER_SOURCES))
 FUZZ_PROGRAMS := $(call programs_of,$(FUZZ_SOURCES))
 HISTORY_PROGRAMS := $(call programs_of,$(HISTORY_MAINS))
 HISTORY_TEST_PROGRAMS := $(call programs_of,$(HISTORY_TESTS))
+
+comma := ,
 
 # --- build ---------------------------------------------------------------------------------------
 
@@ -188,7 +193,12 @@ $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(TESTLIB) $(call archives,al
 $(BUILD)/tests/history/%: $(BUILD)/obj/tests/history/%.o $(HISTORY_LIB) $(TESTLIB) \
 		$(call archives,fs)
 	$(call link,-lcmocka)
-$(BUILD)/tests/sim/%: $(BUILD)/obj/tests/sim/%.o $(call shared_objects,sim) $(TESTLIB) \
+# What would be threads in the store are coroutines there (tests/sim/seams.c).
+SIM_THREADS := pthread_create pthread_join pthread_cond_wait pthread_cond_broadcast
+$(BUILD)/tests/sim/sim: $(call objects_of,$(SIM_CLUSTER_SOURCES) $(SIM_DISK_SOURCES)) \
+		$(HISTORY_LIB) $(TESTLIB) $(call archives,all)
+	$(call link,$(addprefix -Wl$(comma)--wrap=,$(SIM_THREADS)))
+$(BUILD)/tests/sim/%: $(BUILD)/obj/tests/sim/%.o $(call objects_of,$(SIM_DISK_SOURCES)) $(TESTLIB) \
 		$(call archives,all)
 	$(call link,-lcmocka)
 $(BUILD)/tests/fault/%: $(BUILD)/obj/tests/fault/%.o $(call shared_objects,fault) $(TESTLIB) \
@@ -270,12 +280,15 @@ PARALLEL = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
 RUN = BUILD=$(abspath $(BUILD)) tests/run
 scripts_in = $(wildcard tests/$(1)/test_*.sh)
 
+.PHONY: sim
+sim: $(BUILD)/tests/sim/sim ## the simulator (build/tests/sim/sim --help)
+
 .PHONY: unit-programs helper-programs fuzz-programs sim-programs oracle-programs
 unit-programs: $(UNIT_PROGRAMS) $(HISTORY_TEST_PROGRAMS)
 helper-programs: $(PROGRAMS) $(HELPER_PROGRAMS) $(HISTORY_PROGRAMS)
 fuzz-programs: $(FUZZ_PROGRAMS) $(BUILD)/tests/fuzz/make_seeds
 oracle-programs: $(ORACLE_PROGRAMS)
-sim-programs: $(SIM_PROGRAMS) $(FAULT_PROGRAMS)
+sim-programs: sim $(SIM_PROGRAMS) $(FAULT_PROGRAMS)
 
 .PHONY: check-unit check-oracle check-fault check-sim check-asan check-tsan check-ubsan check-fuzz
 # With -k, one test that does not compile hides no other: the runner counts it as failed.
@@ -292,7 +305,7 @@ check-fault: ## each disk call fails in turn
 	@$(RUN) $(FAULT_PROGRAMS)
 check-sim: ## clusters in one process under faults (SEED=n replays one run)
 	@$(MAKE) $(PARALLEL) -k sim-programs || :
-	@$(RUN) $(SIM_PROGRAMS)
+	@$(RUN) $(SIM_PROGRAMS) $(call scripts_in,sim)
 check-asan: ## unit tests with AddressSanitizer (finds leaks too)
 	@$(MAKE) BUILD=$(BUILD)-asan SUITE=asan/ SAN="-fsanitize=address" OPTIMIZE=-O1 check-unit
 check-ubsan: ## unit tests with UndefinedBehaviorSanitizer

@@ -1,0 +1,517 @@
+/*
+ * check.c - what must hold after every step, and at the end.
+ *
+ *   - one leader per term, and each new one has all that is committed
+ *   - one history: whatever node applies (index, term, payload), it is what every other one applies
+ *   - entries with equal index and term are equal wherever they are written
+ *   - states at equal index have equal digests, which are what their rows say
+ *   - what a node's disk promised to keep is there when it comes back
+ *   - an operation takes effect at most once, and as its answer says
+ *   - no read is older than what anybody was shown before it began
+ *   - raft_check() on every node
+ */
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "fs/fs.h"
+#include "raft/raft_internal.h"
+#include "tests/sim/sim.h"
+
+/* An entry that some log held. */
+struct sim_written {
+	struct hnode node;
+	uint64_t index, term, hash, prev_term;
+};
+
+/* An operation that took effect, or was answered as one that never will. */
+struct sim_executed {
+	struct hnode node;
+	uint8_t uuid[KV_UUID_SIZE];
+	uint64_t seq, index; /* index 0: closed without an entry */
+	int32_t status;
+	struct buf reply;
+};
+
+static void free_written(struct hnode *node, void *ctx)
+{
+	free(CONTAINER_OF(node, struct sim_written, node));
+}
+
+static void free_executed(struct hnode *node, void *ctx)
+{
+	struct sim_executed *x = CONTAINER_OF(node, struct sim_executed, node);
+
+	buf_release(&x->reply);
+	free(x);
+}
+
+void check_release(struct sim *s)
+{
+	htable_each(&s->written, free_written, NULL);
+	htable_release(&s->written);
+	htable_each(&s->executed, free_executed, NULL);
+	htable_release(&s->executed);
+	free(s->committed);
+	free(s->leaders);
+}
+
+static unsigned long long ull(uint64_t v)
+{
+	return v;
+}
+
+static uint64_t entry_hash(const struct raft_entry *e)
+{
+	return hash64_seed(e->data ? e->data->data : NULL, e->data ? e->data->len : 0,
+			   e->type ^ e->term << 8);
+}
+
+/* ---- elections --------------------------------------------------------------------------------------- */
+
+/* The committed entries are few enough to look at the last ones alone: the rest was judged before. */
+#define LOOK_BACK 256u
+
+static void check_complete(struct sim_node *node, const struct raft *r)
+{
+	struct sim *s = node->sim;
+	uint64_t first = s->committed_last > LOOK_BACK ? s->committed_last - LOOK_BACK : 1;
+
+	if (r->tail.last_index < s->committed_last)
+		sim_fail(s, "node %llu leads term %llu with a log up to %llu, %llu is committed",
+			 ull(node->id), ull(r->hard.term), ull(r->tail.last_index),
+			 ull(s->committed_last));
+	for (uint64_t i = first; i <= s->committed_last; i++)
+		if (raft_term_at(r, i) != 0 && s->committed[i].term != 0 &&
+		    raft_term_at(r, i) != s->committed[i].term)
+			sim_fail(
+				s,
+				"node %llu leads term %llu, its entry %llu has term %llu, not %llu",
+				ull(node->id), ull(r->hard.term), ull(i), ull(raft_term_at(r, i)),
+				ull(s->committed[i].term));
+}
+
+static void check_leader(struct sim_node *node, const struct raft *r)
+{
+	struct sim *s = node->sim;
+	uint64_t term = r->hard.term;
+
+	if (node->seen_term == term)
+		return;
+	node->seen_term = term;
+	if (term >= s->leaders_cap) {
+		size_t cap = 2 * term + 64;
+
+		s->leaders = mem_realloc(s->leaders, cap * sizeof(uint64_t));
+		memset(s->leaders + s->leaders_cap, 0, (cap - s->leaders_cap) * sizeof(uint64_t));
+		s->leaders_cap = cap;
+	}
+	if (s->leaders[term] != 0 && s->leaders[term] != node->id)
+		sim_fail(s, "nodes %llu and %llu both lead term %llu", ull(s->leaders[term]),
+			 ull(node->id), ull(term));
+	s->leaders[term] = node->id;
+	s->counts.elections++;
+	sim_note(s, term, node->id);
+	sim_trace(s, "node %llu leads term %llu", ull(node->id), ull(term));
+	check_complete(node, r);
+}
+
+void check_node(struct sim_node *node)
+{
+	const struct raft *r = node->replica->raft;
+
+	raft_check(r);
+	if (r->role == RAFT_LEADER)
+		check_leader(node, r);
+}
+
+/* ---- logs ---------------------------------------------------------------------------------------------- */
+
+static struct sim_written *written_find(struct sim *s, uint64_t index, uint64_t term)
+{
+	uint64_t hash = hash_u64(index ^ term << 40);
+
+	for (struct hnode *n = htable_first(&s->written, hash); n; n = htable_next(n)) {
+		struct sim_written *w = CONTAINER_OF(n, struct sim_written, node);
+
+		if (w->index == index && w->term == term)
+			return w;
+	}
+	return NULL;
+}
+
+static void shadow_reserve(struct sim_shadow *sh, uint64_t last)
+{
+	size_t cap = sh->cap;
+
+	while (last >= sh->cap)
+		sh->cap = sh->cap ? 2 * sh->cap : 64;
+	if (cap != sh->cap)
+		sh->terms = mem_realloc(sh->terms, sh->cap * sizeof(uint64_t));
+}
+
+static void note_written(struct sim_node *node, const struct raft_entry *e, uint64_t prev_term)
+{
+	struct sim *s = node->sim;
+	struct sim_written *w = written_find(s, e->index, e->term);
+
+	if (!w) {
+		w = mem_calloc(1, sizeof(*w));
+		*w = (struct sim_written){ .index = e->index,
+					   .term = e->term,
+					   .hash = entry_hash(e),
+					   .prev_term = prev_term };
+		htable_add(&s->written, &w->node, hash_u64(e->index ^ e->term << 40));
+		return;
+	}
+	if (w->hash != entry_hash(e) || (prev_term && w->prev_term && w->prev_term != prev_term))
+		sim_fail(s, "node %llu has another entry %llu of term %llu than others",
+			 ull(node->id), ull(e->index), ull(e->term));
+}
+
+void check_persist_handed(struct sim_node *node, const struct job_persist *p)
+{
+	struct sim_shadow *sh = &node->shadow;
+	uint64_t prev;
+
+	if (p->set_hard) {
+		SIM_CHECK(node->sim, sh->maybe_count < ARRAY_SIZE(sh->hard_maybe));
+		sh->hard_maybe[sh->maybe_count++] = p->hard;
+	}
+	if (p->entry_count == 0)
+		return;
+	prev = raft_term_at(node->replica->raft, p->entries[0].index - 1);
+	for (size_t i = 0; i < p->entry_count; i++) {
+		note_written(node, &p->entries[i], prev);
+		prev = p->entries[i].term;
+	}
+	sh->unsure_from = min_u64(sh->unsure_from, p->entries[0].index);
+	sh->unsure_last = max_u64(sh->unsure_last, p->entries[p->entry_count - 1].index);
+}
+
+void check_persisted(struct sim_node *node, const struct job_persist *p)
+{
+	struct sim_shadow *sh = &node->shadow;
+
+	if (p->set_hard) {
+		sh->hard = p->hard;
+		memmove(sh->hard_maybe, sh->hard_maybe + 1,
+			(sh->maybe_count - 1) * sizeof(sh->hard_maybe[0]));
+		sh->maybe_count--;
+	}
+	for (size_t i = 0; i < p->entry_count; i++) {
+		shadow_reserve(sh, p->entries[i].index);
+		sh->terms[p->entries[i].index] = p->entries[i].term;
+		sh->last = p->entries[i].index;
+	}
+	/* What is under way still lies above what was just completed. */
+	if (p->entry_count > 0)
+		sh->unsure_from = sh->last >= sh->unsure_last ? UINT64_MAX : sh->last + 1;
+	if (sh->unsure_from == UINT64_MAX)
+		sh->unsure_last = 0;
+}
+
+void check_cut(struct sim_node *node, uint64_t index)
+{
+	node->shadow.base = max_u64(node->shadow.base, index);
+}
+
+void check_installed(struct sim_node *node, const struct raft_snapshot_meta *meta)
+{
+	struct sim *s = node->sim;
+	struct sim_shadow *sh = &node->shadow;
+
+	s->counts.installs++;
+	sim_trace(s, "node %llu installs the image of %llu", ull(node->id), ull(meta->index));
+	SIM_CHECK(s, meta->index <= s->committed_last);
+	SIM_CHECK(s, s->committed[meta->index].term == meta->term);
+	shadow_reserve(sh, meta->index);
+	if (meta->index > sh->last || sh->terms[meta->index] != meta->term) {
+		sh->last = meta->index;
+		sh->terms[meta->index] = meta->term;
+	}
+	sh->base = max_u64(sh->base, meta->index);
+}
+
+static uint64_t boot_term_at(const struct store_boot *boot, uint64_t index)
+{
+	uint64_t term = 0;
+
+	if (index == boot->base_index)
+		return boot->base_term;
+	for (size_t i = 0; i < boot->term_count && boot->terms[i].index <= index; i++)
+		term = boot->terms[i].term;
+	return index <= boot->last_index ? term : 0;
+}
+
+static void check_boot_hard(struct sim_node *node, const struct store_boot *boot)
+{
+	struct sim_shadow *sh = &node->shadow;
+	bool ok = boot->hard.term == sh->hard.term && boot->hard.vote == sh->hard.vote;
+
+	for (size_t i = 0; i < sh->maybe_count; i++)
+		ok = ok || (boot->hard.term == sh->hard_maybe[i].term &&
+			    boot->hard.vote == sh->hard_maybe[i].vote);
+	if (!ok)
+		sim_fail(node->sim,
+			 "node %llu comes back with term %llu and vote %llu, it promised %llu and "
+			 "%llu",
+			 ull(node->id), ull(boot->hard.term), ull(boot->hard.vote),
+			 ull(sh->hard.term), ull(sh->hard.vote));
+	sh->hard = boot->hard;
+	sh->maybe_count = 0;
+}
+
+static void check_boot_log(struct sim_node *node, const struct store_boot *boot)
+{
+	struct sim *s = node->sim;
+	struct sim_shadow *sh = &node->shadow;
+	uint64_t sure = min_u64(sh->last, sh->unsure_from - 1);
+
+	if (boot->last_index < sure)
+		sim_fail(s, "node %llu comes back with a log up to %llu, %llu was synced",
+			 ull(node->id), ull(boot->last_index), ull(sure));
+	if (boot->base_index > max_u64(sh->base, 1))
+		sim_fail(s, "node %llu comes back with a log above %llu, it was cut to %llu",
+			 ull(node->id), ull(boot->base_index), ull(sh->base));
+	for (uint64_t i = boot->base_index + 1; i <= boot->last_index; i++) {
+		uint64_t term = boot_term_at(boot, i);
+
+		if (i <= sure && term != sh->terms[i])
+			sim_fail(s, "node %llu comes back with term %llu at %llu, %llu was synced",
+				 ull(node->id), ull(term), ull(i), ull(sh->terms[i]));
+		if (i > sure && !written_find(s, i, term))
+			sim_fail(s,
+				 "node %llu comes back with an entry %llu of term %llu that nobody "
+				 "made",
+				 ull(node->id), ull(i), ull(term));
+	}
+	shadow_reserve(sh, boot->last_index);
+	for (uint64_t i = boot->base_index; i <= boot->last_index; i++)
+		sh->terms[i] = boot_term_at(boot, i);
+	sh->last = boot->last_index;
+	sh->unsure_from = UINT64_MAX;
+	sh->unsure_last = 0;
+}
+
+/* ---- states ---------------------------------------------------------------------------------------------- */
+
+static struct sim_committed *committed_at(struct sim *s, uint64_t index)
+{
+	if (index >= s->committed_cap) {
+		size_t cap = 2 * index + 256;
+
+		s->committed = mem_realloc(s->committed, cap * sizeof(*s->committed));
+		memset(s->committed + s->committed_cap, 0,
+		       (cap - s->committed_cap) * sizeof(*s->committed));
+		s->committed_cap = cap;
+	}
+	return &s->committed[index];
+}
+
+static void check_state(struct sim_node *node, const struct kv_meta *meta)
+{
+	struct sim *s = node->sim;
+	struct sim_committed *c = committed_at(s, meta->applied_index);
+
+	if (c->term != 0 && c->term != meta->applied_term)
+		sim_fail(s, "node %llu applied %llu of term %llu, others of term %llu",
+			 ull(node->id), ull(meta->applied_index), ull(meta->applied_term),
+			 ull(c->term));
+	if (c->has_digest && memcmp(c->digest, meta->digest, KV_DIGEST_SIZE) != 0)
+		sim_fail(s, "node %llu has another state at %llu than others", ull(node->id),
+			 ull(meta->applied_index));
+	c->has_digest = true;
+	memcpy(c->digest, meta->digest, KV_DIGEST_SIZE);
+	sim_note(s, meta->applied_index, load_le64(meta->digest));
+}
+
+void check_boot(struct sim_node *node, const struct store_boot *boot, const struct kv_meta *state)
+{
+	struct sim *s = node->sim;
+
+	check_boot_hard(node, boot);
+	check_boot_log(node, boot);
+	if (state->applied_index > max_u64(s->committed_last, 1))
+		sim_fail(s, "node %llu comes back with a state at %llu, %llu is committed",
+			 ull(node->id), ull(state->applied_index), ull(s->committed_last));
+	check_state(node, state);
+	node->seen_term = 0;
+}
+
+static uint64_t executed_hash(const uint8_t uuid[KV_UUID_SIZE], uint64_t seq)
+{
+	return hash64_seed(uuid, KV_UUID_SIZE, seq);
+}
+
+static struct sim_executed *executed_find(struct sim *s, const uint8_t uuid[KV_UUID_SIZE],
+					  uint64_t seq)
+{
+	for (struct hnode *n = htable_first(&s->executed, executed_hash(uuid, seq)); n;
+	     n = htable_next(n)) {
+		struct sim_executed *x = CONTAINER_OF(n, struct sim_executed, node);
+
+		if (x->seq == seq && memcmp(x->uuid, uuid, KV_UUID_SIZE) == 0)
+			return x;
+	}
+	return NULL;
+}
+
+static struct sim_executed *executed_add(struct sim *s, const uint8_t uuid[KV_UUID_SIZE],
+					 uint64_t seq, uint64_t index, int32_t status,
+					 const void *reply, size_t len)
+{
+	struct sim_executed *x = mem_calloc(1, sizeof(*x));
+
+	memcpy(x->uuid, uuid, KV_UUID_SIZE);
+	x->seq = seq;
+	x->index = index;
+	x->status = status;
+	buf_put(&x->reply, reply, len);
+	htable_add(&s->executed, &x->node, executed_hash(uuid, seq));
+	return x;
+}
+
+static void check_answer(struct sim *s, const struct apply_answer *a)
+{
+	struct sim_executed *x = executed_find(s, a->uuid, a->seq);
+
+	if (!x) {
+		executed_add(s, a->uuid, a->seq, a->index, a->status, a->reply, a->reply_len);
+		s->counts.changes++;
+		load_executed(s, a);
+		return;
+	}
+	if (x->index == 0)
+		sim_fail(s, "operation %llu took effect at %llu after it was answered with %d",
+			 ull(a->seq), ull(a->index), x->status);
+	if (x->index != a->index)
+		sim_fail(s, "operation %llu took effect at %llu and at %llu", ull(a->seq),
+			 ull(x->index), ull(a->index));
+	SIM_CHECK(s, x->status == a->status);
+}
+
+void check_applied(struct sim_node *node, const struct job_apply *apply, const struct kv_meta *meta)
+{
+	struct sim *s = node->sim;
+
+	for (size_t i = 0; i < apply->entry_count; i++) {
+		const struct raft_entry *e = &apply->entries[i];
+		struct sim_committed *c = committed_at(s, e->index);
+
+		if (c->hash != 0 && (c->hash != entry_hash(e) || c->term != e->term))
+			sim_fail(s,
+				 "node %llu applies another entry %llu (term %llu) than others "
+				 "(%llu)",
+				 ull(node->id), ull(e->index), ull(e->term), ull(c->term));
+		if (c->hash == 0)
+			s->counts.entries++;
+		c->hash = entry_hash(e);
+		c->term = e->term;
+		s->committed_last = max_u64(s->committed_last, e->index);
+	}
+	if (apply->entries[apply->entry_count - 1].index == meta->applied_index)
+		check_state(node, meta);
+	for (size_t i = 0; i < apply->answer_count; i++)
+		check_answer(s, &apply->answers[i]);
+}
+
+/* ---- answers ---------------------------------------------------------------------------------------------- */
+
+void check_read(struct sim_node *node, struct sim_op *op, uint64_t applied)
+{
+	if (applied < op->floor)
+		sim_fail(node->sim,
+			 "a read over node %llu saw %llu, somebody was shown %llu before it began",
+			 ull(node->id), ull(applied), ull(op->floor));
+	/* A copy that was sent again may see more; which of them is shown is not known. */
+	op->seen = op->seen ? min_u64(op->seen, applied) : applied;
+}
+
+void check_reply(struct sim_client *c, struct sim_op *op, bool final)
+{
+	struct sim *s = c->sim;
+	struct sim_executed *x;
+
+	if (op->seq == 0) {
+		s->exposed = max_u64(s->exposed, op->seen);
+		return;
+	}
+	x = executed_find(s, c->uuid, op->seq);
+	if (!x) {
+		executed_add(s, c->uuid, op->seq, 0, op->status, NULL, 0);
+		return;
+	}
+	SIM_CHECK(s, x->index != 0);
+	if (x->status != op->status ||
+	    (op->status == 0 && (x->reply.len != op->reply.len ||
+				 memcmp(x->reply.data, op->reply.data, op->reply.len) != 0)))
+		sim_fail(
+			s,
+			"operation %llu of client %zu was answered with %d, its entry %llu says %d",
+			ull(op->seq), c->number, op->status, ull(x->index), x->status);
+	op->seen = x->index;
+	s->exposed = max_u64(s->exposed, x->index);
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------------ */
+
+bool check_converged(struct sim *s)
+{
+	uint64_t last = 0;
+
+	for (size_t i = 1; i <= s->node_count; i++) {
+		struct sim_node *node = &s->nodes[i];
+		const struct raft *r;
+
+		if (node->gone)
+			continue;
+		if (!node->alive)
+			return false;
+		r = node->replica->raft;
+		if (last != 0 && r->applied != last)
+			return false;
+		last = r->applied;
+		if (r->tail.last_index != last || r->commit != last || r->leader == 0)
+			return false;
+	}
+	return true;
+}
+
+static void check_tree(struct sim_node *node, struct kv_view *view)
+{
+	struct kv_txn *txn = kv_txn_new(view, NULL);
+	struct buf text = BUF_INIT;
+
+	if (fs_check(txn, &text) != 0) {
+		buf_put_u8(&text, '\0');
+		sim_fail(node->sim, "node %llu: %.300s", ull(node->id), (char *)text.data);
+	}
+	buf_release(&text);
+	kv_txn_free(txn);
+}
+
+static void check_end_of(struct sim_node *node)
+{
+	struct sim *s = node->sim;
+	struct sim_node *was = node_enter(node);
+	struct kv *kv = kv_slot_get(&node->shared.slot);
+	struct kv_view *view = NULL;
+	uint8_t digest[KV_DIGEST_SIZE];
+	struct err err = ERR_INIT;
+
+	if (kv_view_open(kv, &view, &err) < 0 || kv_view_digest(view, digest, &err) < 0)
+		sim_fail(s, "node %llu: %s", ull(node->id), err.text);
+	check_state(node, kv_view_meta(view));
+	SIM_CHECK(s, memcmp(digest, kv_view_meta(view)->digest, KV_DIGEST_SIZE) == 0);
+	check_tree(node, view);
+	kv_view_close(view);
+	kv_unref(kv);
+	node_leave(was);
+}
+
+void check_end(struct sim *s)
+{
+	for (size_t i = 1; i <= s->node_count; i++)
+		if (s->nodes[i].alive)
+			check_end_of(&s->nodes[i]);
+}

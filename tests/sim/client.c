@@ -1,0 +1,418 @@
+/*
+ * client.c - clients that number their operations, remember them until they are answered, move between
+ * nodes and send again: the rules of the session in fs/fuse, on simulated time.
+ */
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "tests/sim/sim.h"
+
+#define ALIVE_NS SIM_S
+#define RESEND_GAP_NS (50 * SIM_MS)
+#define ASK_AGAIN_NS (3 * SIM_S) /* unanswered for so long: asked again, marked RETRY */
+#define GIVE_UP_NS (8 * SIM_S)   /* soft clients */
+
+enum { MSG_OPEN, MSG_FRAME, MSG_CLOSE };
+
+static uint64_t lowest_open(const struct sim_client *c)
+{
+	list_for_each (it, &c->ops) {
+		const struct sim_op *op = list_entry(it, struct sim_op, link);
+
+		if (op->seq != 0)
+			return op->seq;
+	}
+	return c->next_seq;
+}
+
+static struct sim_node *node_of(const struct sim_client *c)
+{
+	struct sim_node *node = &c->sim->nodes[c->node];
+
+	return c->node != 0 && node->alive && node->life == c->node_life ? node : NULL;
+}
+
+static struct sim_event *to_node(struct sim_client *c, uint64_t what)
+{
+	struct sim *s = c->sim;
+	struct sim_node *node = node_of(c);
+	struct sim_event *e;
+
+	if (!node)
+		return NULL;
+	c->fifo_up_ns = max_u64(c->fifo_up_ns + 1,
+				s->now + sim_between(s, RND_NET, 5000, s->swarm.delay_max_ns));
+	e = sim_at(s, c->fifo_up_ns, SIM_EV_TO_NODE, node);
+	e->a = c->conn;
+	e->b = what;
+	return e;
+}
+
+static void send_msg(struct sim_client *c, struct fs_msg *m)
+{
+	struct sim_event *e = to_node(c, MSG_FRAME);
+
+	if (!e)
+		return;
+	memcpy(m->uuid, c->uuid, sizeof(m->uuid));
+	m->session_id = c->session_id;
+	if (c->holder && (m->type == FS_MSG_REQUEST || m->type == FS_MSG_ALIVE))
+		m->flags |= FS_MSG_HOLDER;
+	fs_msg_encode(m, &e->payload);
+}
+
+static void send_op(struct sim_client *c, struct sim_op *op)
+{
+	struct fs_msg m = { .type = FS_MSG_REQUEST,
+			    .tag = op->tag,
+			    .seq = op->seq,
+			    .low = lowest_open(c),
+			    .body = op->body.data,
+			    .body_len = op->body.len };
+
+	if (!node_of(c))
+		return;
+	m.flags |= c->session_id == 0 ? FS_MSG_BEGIN : 0;
+	if (op->sent && op->seq != 0) {
+		m.flags |= FS_MSG_RETRY;
+		op->retried = true;
+		c->sim->counts.resends++;
+	}
+	op->sent = true;
+	op->sent_ns = c->sim->now;
+	send_msg(c, &m);
+}
+
+static void op_free(struct sim_client *c, struct sim_op *op)
+{
+	list_del(&op->link);
+	c->op_count--;
+	buf_release(&op->body);
+	buf_release(&op->reply);
+	free(op);
+}
+
+/* ---- connecting ---------------------------------------------------------------------------------------- */
+
+static void disconnect(struct sim_client *c)
+{
+	(void)to_node(c, MSG_CLOSE);
+	c->node = 0;
+	c->conn = 0;
+	c->connect_ns = c->sim->now + sim_between(c->sim, RND_NET, SIM_MS, 200 * SIM_MS);
+}
+
+static void connect_somewhere(struct sim_client *c)
+{
+	struct sim *s = c->sim;
+	struct sim_node *node = &s->nodes[sim_between(s, RND_LOAD, 1, s->node_count)];
+
+	c->connect_ns = s->now + sim_between(s, RND_NET, SIM_MS, 100 * SIM_MS);
+	if (!node->alive)
+		return;
+	c->node = node->id;
+	c->node_life = node->life;
+	c->conn = ++s->next_conn;
+	c->alive_ns = s->now;
+	(void)to_node(c, MSG_OPEN);
+	list_for_each (it, &c->ops)
+		send_op(c, list_entry(it, struct sim_op, link));
+}
+
+void client_move(struct sim_client *c)
+{
+	c->sim->counts.moves++;
+	disconnect(c);
+}
+
+void clients_node_ended(struct sim_node *node)
+{
+	struct sim *s = node->sim;
+
+	for (size_t i = 0; i < s->client_count; i++)
+		if (s->clients[i].node == node->id)
+			disconnect(&s->clients[i]);
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------ */
+
+static void client_born(struct sim *s)
+{
+	struct sim_client *c = &s->clients[s->client_count];
+	struct sim_event *e;
+
+	assert(s->client_count < SIM_CLIENTS_MAX);
+	*c = (struct sim_client){
+		.sim = s,
+		.number = s->client_count++,
+		.alive = true,
+		.next_seq = 1,
+		.next_tag = 1,
+		.holder = sim_chance(s, RND_LOAD, 700),
+		.soft = s->swarm.soft_clients && sim_chance(s, RND_LOAD, 500),
+	};
+	for (size_t i = 0; i < KV_UUID_SIZE; i++)
+		c->uuid[i] = (uint8_t)prng_u64(&s->rnd[RND_LOAD]);
+	list_init(&c->ops);
+	e = sim_at(s, s->now + sim_between(s, RND_LOAD, 0, SIM_S), SIM_EV_CLIENT, NULL);
+	e->a = c->number;
+}
+
+/* The program ended; what it asked for may still happen. Another one takes its place. */
+void client_die(struct sim_client *c)
+{
+	struct sim *s = c->sim;
+
+	if (!c->alive || s->client_count == SIM_CLIENTS_MAX)
+		return;
+	s->counts.deaths++;
+	disconnect(c);
+	c->alive = false;
+	list_for_each_safe (it, &c->ops) {
+		struct sim_op *op = list_entry(it, struct sim_op, link);
+
+		op->given_up = true;
+		load_answered(c, op);
+		op_free(c, op);
+	}
+	client_born(s);
+}
+
+void clients_start(struct sim *s)
+{
+	for (size_t i = 0; i < s->swarm.clients; i++)
+		client_born(s);
+}
+
+void clients_release(struct sim *s)
+{
+	for (size_t i = 0; i < s->client_count; i++)
+		list_for_each_safe (it, &s->clients[i].ops)
+			op_free(&s->clients[i], list_entry(it, struct sim_op, link));
+}
+
+bool clients_idle(const struct sim *s)
+{
+	for (size_t i = 0; i < s->client_count; i++)
+		if (s->clients[i].alive && !list_empty(&s->clients[i].ops))
+			return false;
+	return s->issued >= s->swarm.ops;
+}
+
+/* ---- operations -------------------------------------------------------------------------------------------- */
+
+static void issue(struct sim_client *c)
+{
+	struct sim *s = c->sim;
+	struct fs_request rq;
+	struct sim_op *op;
+
+	if (c->op_count >= s->swarm.inflight_max || !load_next(c, &rq))
+		return;
+	op = mem_calloc(1, sizeof(*op));
+	op->op = rq.op;
+	op->tag = c->next_tag++;
+	op->seq = fs_op_is_read(rq.op) ? 0 : c->next_seq++;
+	fs_request_encode(&rq, &op->body);
+	op->called_ns = s->now;
+	op->floor = s->exposed;
+	list_add_tail(&c->ops, &op->link);
+	c->op_count++;
+	s->counts.ops++;
+	send_op(c, op);
+}
+
+static void send_all_again(struct sim_client *c)
+{
+	c->resend_due = false;
+	c->resend_ns = c->sim->now + RESEND_GAP_NS;
+	list_for_each (it, &c->ops)
+		send_op(c, list_entry(it, struct sim_op, link));
+}
+
+static void give_up_old(struct sim_client *c)
+{
+	struct sim *s = c->sim;
+
+	list_for_each_safe (it, &c->ops) {
+		struct sim_op *op = list_entry(it, struct sim_op, link);
+
+		if (s->calm || s->now < op->called_ns + GIVE_UP_NS)
+			continue;
+		s->counts.given_up++;
+		op->given_up = true;
+		load_answered(c, op);
+		op_free(c, op);
+	}
+}
+
+static void ask_again(struct sim_client *c)
+{
+	struct sim_op *oldest =
+		list_empty(&c->ops) ? NULL : list_first(&c->ops, struct sim_op, link);
+
+	if (!oldest || c->sim->now < max_u64(oldest->sent_ns, oldest->called_ns) + ASK_AGAIN_NS)
+		return;
+	if (sim_chance(c->sim, RND_LOAD, 500))
+		client_move(c);
+	else
+		send_all_again(c);
+}
+
+static void on_timer(struct sim_client *c)
+{
+	struct sim *s = c->sim;
+	struct sim_event *e;
+
+	if (!c->alive)
+		return;
+	if (c->node == 0 && s->now >= c->connect_ns)
+		connect_somewhere(c);
+	if (c->soft)
+		give_up_old(c);
+	if (c->resend_due && s->now >= c->resend_ns)
+		send_all_again(c);
+	ask_again(c);
+	if (s->now >= c->issue_ns) {
+		issue(c);
+		c->issue_ns = s->now + sim_between(s, RND_LOAD, 0, s->swarm.think_ms * SIM_MS);
+	}
+	if (c->holder && c->node != 0 && s->now >= c->alive_ns) {
+		struct fs_msg m = { .type = FS_MSG_ALIVE };
+
+		c->alive_ns = s->now + ALIVE_NS;
+		send_msg(c, &m);
+	}
+	e = sim_at(s, s->now + sim_between(s, RND_LOAD, SIM_MS, 20 * SIM_MS), SIM_EV_CLIENT, NULL);
+	e->a = c->number;
+}
+
+/* ---- what arrives --------------------------------------------------------------------------------------------- */
+
+static void on_reply(struct sim_client *c, const struct fs_msg *m)
+{
+	struct sim *s = c->sim;
+
+	list_for_each (it, &c->ops) {
+		struct sim_op *op = list_entry(it, struct sim_op, link);
+
+		if (op->tag != m->tag)
+			continue;
+		SIM_CHECK(s, op->seq == m->seq);
+		/* Copies of an operation that was sent again are bound by what the log says alone. */
+		if (op->seq != 0 && op->retried && !(m->flags & FS_MSG_FINAL))
+			return;
+		if (m->session_id != 0)
+			c->session_id = m->session_id;
+		op->done = true;
+		op->status = m->status;
+		op->returned_ns = s->now;
+		buf_put(&op->reply, m->body, m->body_len);
+		sim_note(s, op->tag << 16 ^ (uint64_t)(uint32_t)op->status,
+			 hash64(op->reply.data, op->reply.len));
+		s->counts.acked += op->status == 0;
+		s->counts.errors += op->status != 0;
+		s->counts.reads += op->seq == 0;
+		check_reply(c, op, m->flags & FS_MSG_FINAL);
+		load_answered(c, op);
+		op_free(c, op);
+		return;
+	}
+}
+
+static void on_query(struct sim_client *c, const struct fs_msg *query)
+{
+	struct fs_msg m = { .type = FS_MSG_ANSWER, .tag = query->tag };
+
+	send_msg(c, &m);
+}
+
+static void from_node(struct sim_client *c, const struct buf *payload)
+{
+	struct sim *s = c->sim;
+	struct fs_msg m;
+
+	SIM_CHECK(s, fs_msg_decode(&m, payload->data, payload->len) == 0);
+	switch (m.type) {
+	case FS_MSG_REPLY:
+		on_reply(c, &m);
+		break;
+	case FS_MSG_RESEND:
+		c->resend_due = true;
+		break;
+	case FS_MSG_QUERY:
+		on_query(c, &m);
+		break;
+	case FS_MSG_STATE:
+		break;
+	default:
+		sim_fail(s, "a node sent message type %u to a client", m.type);
+	}
+}
+
+static struct sim_client *by_conn(struct sim *s, uint64_t conn)
+{
+	for (size_t i = 0; i < s->client_count; i++)
+		if (s->clients[i].conn == conn && s->clients[i].alive)
+			return &s->clients[i];
+	return NULL;
+}
+
+struct sim_op *client_op(struct sim *s, uint64_t conn, uint64_t tag)
+{
+	struct sim_client *c = by_conn(s, conn);
+
+	if (!c)
+		return NULL;
+	list_for_each (it, &c->ops)
+		if (list_entry(it, struct sim_op, link)->tag == tag)
+			return list_entry(it, struct sim_op, link);
+	return NULL;
+}
+
+void client_to(struct sim_node *node, uint64_t conn, struct buf *payload)
+{
+	struct sim *s = node->sim;
+	struct sim_client *c = by_conn(s, conn);
+	struct sim_event *e;
+
+	if (c) {
+		c->fifo_down_ns =
+			max_u64(c->fifo_down_ns + 1,
+				s->now + sim_between(s, RND_NET, 5000, s->swarm.delay_max_ns));
+		e = sim_at(s, c->fifo_down_ns, SIM_EV_TO_CLIENT, NULL);
+		e->a = conn;
+		buf_put(&e->payload, payload->data, payload->len);
+	}
+	buf_release(payload);
+}
+
+static void arrived(struct sim *s, struct sim_event *e)
+{
+	struct sim_node *node = &s->nodes[e->node];
+	struct sim_node *was = node_enter(node);
+
+	if (e->b == MSG_OPEN)
+		replica_client_open(node->replica, e->a);
+	else if (e->b == MSG_CLOSE)
+		replica_client_close(node->replica, e->a);
+	else
+		SIM_CHECK(s, replica_client_frame(node->replica, e->a, e->payload.data,
+						  e->payload.len) == 0);
+	node_leave(was);
+}
+
+void client_event(struct sim *s, struct sim_event *e)
+{
+	struct sim_client *c;
+
+	if (e->type == SIM_EV_CLIENT) {
+		on_timer(&s->clients[e->a]);
+	} else if (e->type == SIM_EV_TO_NODE) {
+		arrived(s, e);
+	} else {
+		c = by_conn(s, e->a); /* gone with its connection otherwise */
+		if (c)
+			from_node(c, &e->payload);
+	}
+}

@@ -1,0 +1,257 @@
+/*
+ * fault.c - when what breaks. Each kind of fault has a clock of its own; what it hits is drawn when it
+ * strikes. faults_stop() mends everything that a fault left.
+ */
+#include "tests/sim/sim.h"
+
+enum fault {
+	FAULT_CRASH,
+	FAULT_CUT,
+	FAULT_HEAL, /* all links */
+	FAULT_PAUSE,
+	FAULT_SLOW, /* a worker gets stuck */
+	FAULT_MOVE,
+	FAULT_TRANSFER,
+	FAULT_SNAPSHOT,
+	FAULT_DEATH,
+	FAULT_COUNT,
+};
+
+static unsigned gap_of(const struct swarm *w, enum fault kind)
+{
+	switch (kind) {
+	case FAULT_CRASH:
+		return w->crash_ms;
+	case FAULT_CUT:
+		return w->cut_ms;
+	case FAULT_HEAL:
+		return w->cut_ms ? 2 * w->cut_ms : 0;
+	case FAULT_PAUSE:
+		return w->pause_ms;
+	case FAULT_SLOW:
+		return w->slow_ms;
+	case FAULT_MOVE:
+		return w->move_ms;
+	case FAULT_TRANSFER:
+		return w->transfer_ms;
+	case FAULT_SNAPSHOT:
+		return w->snapshot_ms;
+	case FAULT_DEATH:
+		return w->death_ms;
+	case FAULT_COUNT:
+		break;
+	}
+	return 0;
+}
+
+static void arm(struct sim *s, enum fault kind)
+{
+	uint64_t gap = gap_of(&s->swarm, kind);
+	struct sim_event *e;
+
+	if (gap == 0 || s->calm)
+		return;
+	e = sim_at(s, s->now + sim_between(s, RND_FAULT, gap / 4, 2 * gap) * SIM_MS, SIM_EV_FAULT,
+		   NULL);
+	e->a = kind;
+}
+
+static struct sim_node *any_node(struct sim *s)
+{
+	return &s->nodes[sim_between(s, RND_FAULT, 1, s->node_count)];
+}
+
+/* Often the leader: it has the most to lose. */
+static struct sim_node *likely_leader(struct sim *s)
+{
+	if (sim_chance(s, RND_FAULT, 500))
+		for (size_t i = 1; i <= s->node_count; i++)
+			if (s->nodes[i].alive && replica_is_leader(s->nodes[i].replica))
+				return &s->nodes[i];
+	return any_node(s);
+}
+
+static void restart_later(struct sim_node *node)
+{
+	struct sim *s = node->sim;
+	uint64_t down = sim_chance(s, RND_FAULT, 600) ? sim_between(s, RND_FAULT, 1, 500)
+						      : sim_between(s, RND_FAULT, 500, 8000);
+
+	sim_at(s, s->now + down * SIM_MS, SIM_EV_START, node);
+}
+
+static void crash(struct sim *s)
+{
+	struct sim_node *node = likely_leader(s);
+	bool all = sim_chance(s, RND_FAULT, 60);
+
+	for (size_t i = 1; i <= s->node_count; i++) {
+		struct sim_node *n = all ? &s->nodes[i] : node;
+
+		if (n->alive) {
+			bool clean = sim_chance(s, RND_FAULT, s->swarm.clean_stop);
+
+			s->counts.crashes += !clean;
+			s->counts.clean_stops += clean;
+			node_end(n, clean ? NODE_STOP : NODE_KILL);
+			restart_later(n);
+		}
+		if (!all)
+			break;
+	}
+}
+
+/* One way between two, one node from all others, or two halves. */
+static void cut(struct sim *s)
+{
+	struct sim_node *a = likely_leader(s), *b = any_node(s);
+	uint64_t side = prng_u64(&s->rnd[RND_FAULT]);
+
+	switch (sim_between(s, RND_FAULT, 0, 3)) {
+	case 0:
+		if (a != b)
+			net_cut(s, a->id, b->id, true);
+		break;
+	case 1:
+		for (uint64_t id = 1; id <= s->node_count; id++) {
+			if (id != a->id) {
+				net_cut(s, a->id, id, true);
+				net_cut(s, id, a->id, true);
+			}
+		}
+		break;
+	case 2: /* it hears nobody, or nobody hears it */
+		for (uint64_t id = 1; id <= s->node_count; id++)
+			if (id != a->id)
+				net_cut(s, side & 1 ? a->id : id, side & 1 ? id : a->id, true);
+		break;
+	default:
+		for (uint64_t x = 1; x <= s->node_count; x++)
+			for (uint64_t y = 1; y <= s->node_count; y++)
+				if ((side >> x & 1) != (side >> y & 1))
+					net_cut(s, x, y, true);
+		break;
+	}
+}
+
+static void heal(struct sim *s)
+{
+	for (uint64_t a = 1; a <= s->node_count; a++)
+		for (uint64_t b = 1; b <= s->node_count; b++)
+			net_cut(s, a, b, false);
+}
+
+/* Stopped as by SIGSTOP: its clock goes on; or as a machine's, whose clock stops too. */
+static void pause_node(struct sim *s)
+{
+	struct sim_node *node = likely_leader(s);
+	uint64_t ns =
+		sim_between(s, RND_FAULT, 10, sim_chance(s, RND_FAULT, 700) ? 1000 : 6000) * SIM_MS;
+
+	if (!node->alive || node->paused_until > s->now)
+		return;
+	s->counts.pauses++;
+	sim_trace(s, "node %llu is stopped for %llu ms", (unsigned long long)node->id,
+		  (unsigned long long)(ns / SIM_MS));
+	node->paused_until = s->now + ns;
+}
+
+static void slow(struct sim *s)
+{
+	struct sim_node *node = likely_leader(s);
+	enum worker_kind kind = (enum worker_kind)sim_between(s, RND_FAULT, 0, WORKER_COUNT - 1);
+
+	s->counts.stuck++;
+	node->stuck_until[kind] = s->now + sim_between(s, RND_FAULT, 50, 6000) * SIM_MS;
+}
+
+static void transfer(struct sim *s)
+{
+	struct sim_node *to = any_node(s);
+
+	for (size_t i = 1; i <= s->node_count; i++) {
+		struct sim_node *node = &s->nodes[i];
+		struct sim_node *was = node_enter(node);
+
+		if (node->alive && replica_is_leader(node->replica) && node != to &&
+		    node->paused_until <= s->now) {
+			s->counts.transfers++;
+			(void)replica_transfer(node->replica, to->id);
+			node_after(node);
+		}
+		node_leave(was);
+	}
+}
+
+static void snapshot(struct sim *s)
+{
+	struct sim_node *node = any_node(s);
+	struct sim_node *was = node_enter(node);
+
+	if (node->alive && node->paused_until <= s->now) {
+		s->counts.snapshots++;
+		replica_snapshot_now(node->replica);
+	}
+	node_leave(was);
+}
+
+void fault_event(struct sim *s, struct sim_event *e)
+{
+	enum fault kind = (enum fault)e->a;
+
+	if (s->calm)
+		return;
+	switch (kind) {
+	case FAULT_CRASH:
+		crash(s);
+		break;
+	case FAULT_CUT:
+		cut(s);
+		break;
+	case FAULT_HEAL:
+		heal(s);
+		break;
+	case FAULT_PAUSE:
+		pause_node(s);
+		break;
+	case FAULT_SLOW:
+		slow(s);
+		break;
+	case FAULT_MOVE:
+		client_move(&s->clients[sim_between(s, RND_FAULT, 0, s->client_count - 1)]);
+		break;
+	case FAULT_TRANSFER:
+		transfer(s);
+		break;
+	case FAULT_SNAPSHOT:
+		snapshot(s);
+		break;
+	case FAULT_DEATH:
+		client_die(&s->clients[sim_between(s, RND_FAULT, 0, s->client_count - 1)]);
+		break;
+	case FAULT_COUNT:
+		break;
+	}
+	arm(s, kind);
+}
+
+void faults_start(struct sim *s)
+{
+	for (int kind = 0; kind < FAULT_COUNT; kind++)
+		arm(s, (enum fault)kind);
+}
+
+/* A paused node goes on at its time: what waits for it must keep its order. */
+void faults_stop(struct sim *s)
+{
+	s->calm = true;
+	heal(s);
+	for (size_t i = 1; i <= s->node_count; i++) {
+		struct sim_node *node = &s->nodes[i];
+
+		for (int k = 0; k < WORKER_COUNT; k++)
+			node->stuck_until[k] = 0;
+		if (!node->alive && !node->gone)
+			node_start(node);
+	}
+}

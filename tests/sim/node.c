@@ -1,0 +1,520 @@
+/*
+ * node.c - a node's life: store, replica and workers as node/ wires them, without its threads.
+ *
+ * A worker's round is a coroutine, so that it can stop in the middle (sleeping, waiting for a peer or
+ * for the disk) while everything else goes on. What a round did takes effect when it runs; the node
+ * thread hears of it later, so a crash can come in between.
+ */
+#include <stdlib.h>
+
+#include "base/io.h"
+#include "raft/raft_internal.h"
+#include "store/store_internal.h"
+#include "tests/sim/seams.h"
+
+struct sim_node *node_enter(struct sim_node *node)
+{
+	struct sim_node *before = sim_here;
+
+	sim_here = node;
+	return before;
+}
+
+void node_leave(struct sim_node *before)
+{
+	sim_here = before;
+}
+
+/* ---- its clock ------------------------------------------------------------------------------------ */
+
+uint64_t node_local_ns(const struct sim_node *node)
+{
+	uint64_t passed = node->sim->now - node->clock_since_ns;
+
+	return node->clock_base_ns + passed +
+	       (uint64_t)((int64_t)passed / 1000 * node->rate_ppm / 1000);
+}
+
+int64_t node_wall_ns(const struct sim_node *node)
+{
+	return 1000000000000000000ll + node->wall_offset_ns + (int64_t)node_local_ns(node);
+}
+
+uint64_t node_true_ns(const struct sim_node *node, uint64_t local_ns)
+{
+	return local_ns - (uint64_t)((int64_t)local_ns / 1000 * node->rate_ppm / 1000);
+}
+
+/* ---- the replica's world ----------------------------------------------------------------------------- */
+
+static struct sim_worker *idle_slot(struct sim_node *node, enum worker_kind kind)
+{
+	for (size_t k = 0; k < SIM_SLOTS; k++)
+		if (node->slots[k].kind == kind && !node->slots[k].busy &&
+		    !node->slots[k].scheduled)
+			return &node->slots[k];
+	return NULL;
+}
+
+/* An idle worker of that kind will look at the queue. */
+static void wake_worker(struct sim_node *node, enum worker_kind kind)
+{
+	struct sim *s = node->sim;
+	struct sim_worker *slot = idle_slot(node, kind);
+	struct sim_event *e;
+	uint64_t at;
+
+	if (!slot || list_empty(&node->queues[kind]))
+		return;
+	at = s->now + sim_between(s, RND_SCHED, 1000, s->swarm.work_min_ns);
+	e = sim_at(s, max_u64(at, node->stuck_until[kind]), SIM_EV_WORK, node);
+	e->a = (uint64_t)(slot - node->slots);
+	slot->scheduled = true;
+}
+
+static void ops_submit(void *ctx, enum worker_kind kind, struct job *job)
+{
+	struct sim_node *node = ctx;
+
+	if (job->type == JOB_PERSIST)
+		check_persist_handed(node, CONTAINER_OF(job, struct job_persist, job));
+	if (job->type == JOB_CUT)
+		check_cut(node, CONTAINER_OF(job, struct job_cut, job)->index);
+	list_add_tail(&node->queues[kind], &job->link);
+	wake_worker(node, kind);
+}
+
+static void ops_send_peer(void *ctx, uint64_t node_id, uint8_t type, struct buf *payload)
+{
+	net_send(ctx, node_id, type, payload);
+}
+
+static void ops_send_client(void *ctx, uint64_t client_id, struct buf *payload)
+{
+	client_to(ctx, client_id, payload);
+}
+
+static void ops_send_bulk(void *ctx, uint64_t conn_id, struct buf *payload)
+{
+	call_answer(ctx, conn_id, payload);
+}
+
+static void ops_check_done(void *ctx, const struct job_check *check)
+{
+}
+
+static void ops_peers(void *ctx, const struct raft_conf *conf)
+{
+}
+
+static uint64_t ops_now_ms(void *ctx)
+{
+	return node_local_ns(ctx) / SIM_MS;
+}
+
+static void ops_fatal(void *ctx, const struct err *err)
+{
+	struct sim_node *node = ctx;
+
+	node->failed = true;
+	node->error = *err;
+	sim_trace(node->sim, "node %llu stops: %s", (unsigned long long)node->id, err->text);
+}
+
+static const struct replica_io_ops sim_replica_ops = {
+	.submit = ops_submit,
+	.send_peer = ops_send_peer,
+	.send_client = ops_send_client,
+	.send_bulk = ops_send_bulk,
+	.check_done = ops_check_done,
+	.peers = ops_peers,
+	.now_ms = ops_now_ms,
+	.fatal = ops_fatal,
+};
+
+static int64_t wall_of_here(void)
+{
+	return sim_here ? node_wall_ns(sim_here) : 0;
+}
+
+/* ---- beginning ------------------------------------------------------------------------------------------ */
+
+void node_make(struct sim_node *node, const struct raft_conf *conf)
+{
+	struct store_identity identity = { .cluster = "simulated", .node_id = node->id };
+	struct sim_node *was = node_enter(node);
+	struct err err = ERR_INIT;
+
+	snprintf(node->dir, sizeof(node->dir), "%s/n%llu", node->sim->dir,
+		 (unsigned long long)node->id);
+	if (store_init(node->dir, &identity, conf, &err) < 0)
+		sim_fail(node->sim, "%s", err.text);
+	node->made = true;
+	node->shadow = (struct sim_shadow){
+		.hard = { .term = 1 },
+		.base = 0,
+		.last = 1,
+		.unsure_from = UINT64_MAX,
+		.cap = 64,
+	};
+	node->shadow.terms = mem_calloc(64, sizeof(uint64_t));
+	node->shadow.terms[1] = 1;
+	node_leave(was);
+}
+
+static void start_workers(struct sim_node *node, struct kv *kv, const struct store_boot *boot)
+{
+	struct worker_shared *shared = &node->shared;
+
+	*shared = (struct worker_shared){
+		.store = node->store,
+		.self = node->id,
+		.incarnation = boot->incarnation,
+		.wal_limit_bytes = node->sim->swarm.wal_limit_bytes,
+	};
+	memcpy(shared->cluster, boot->identity.cluster, sizeof(shared->cluster));
+	kv_slot_init(&shared->slot, kv);
+	for (size_t k = 0; k < SIM_SLOTS; k++) {
+		enum worker_kind kind = k < WORKER_COUNT ? (enum worker_kind)k : WORKER_READ;
+		struct sim_worker *slot = &node->slots[k];
+
+		*slot = (struct sim_worker){ .kind = kind, .used = true };
+		worker_init(&slot->worker, kind, shared);
+		list_init(&slot->jobs);
+		list_init(&slot->done);
+	}
+	evaluator_free(node->slots[WORKER_EVALUATE].worker.evaluator);
+	node->slots[WORKER_EVALUATE].worker.evaluator =
+		evaluator_new(&shared->slot, 0, wall_of_here);
+	for (int k = 0; k < WORKER_COUNT; k++) {
+		list_init(&node->queues[k]);
+		node->stuck_until[k] = 0;
+	}
+}
+
+static void start_clock(struct sim_node *node)
+{
+	struct sim *s = node->sim;
+
+	node->clock_base_ns = node->clock_base_ns ? node_local_ns(node)
+						  : sim_between(s, RND_FAULT, SIM_S, 1000 * SIM_S);
+	node->clock_since_ns = s->now;
+	node->rate_ppm = (int64_t)sim_between(s, RND_FAULT, 0, 2 * s->swarm.rate_ppm) -
+			 (int64_t)s->swarm.rate_ppm;
+	if (sim_chance(s, RND_FAULT, s->swarm.wall_jump))
+		node->wall_offset_ns = (int64_t)sim_between(s, RND_FAULT, 0, 7200 * SIM_S) -
+				       (int64_t)(3600 * SIM_S);
+}
+
+static void start_replica(struct sim_node *node, const struct store_boot *boot,
+			  const struct kv_meta *state)
+{
+	struct sim *s = node->sim;
+	struct replica_options options = {
+		.self = node->id,
+		.group = 0,
+		.seed = prng_u64(&s->rnd[RND_NODE]),
+		.election_ticks = 12,
+		.heartbeat_ticks = 2,
+		.snapshot_threshold = s->swarm.snapshot_threshold,
+		.snapshot_interval = s->swarm.snapshot_interval,
+		.log_bytes = store_log_bytes(node->store),
+	};
+	struct err err = ERR_INIT;
+
+	node->replica = replica_new(&options, boot, state, &sim_replica_ops, node, &err);
+	if (!node->replica)
+		sim_fail(s, "node %llu: %s", (unsigned long long)node->id, err.text);
+}
+
+static struct kv_meta meta_of(struct sim *s, struct kv *kv)
+{
+	struct kv_view *view = NULL;
+	struct err err = ERR_INIT;
+	struct kv_meta meta;
+
+	if (kv_view_open(kv, &view, &err) < 0)
+		sim_fail(s, "%s", err.text);
+	meta = *kv_view_meta(view);
+	kv_view_close(view);
+	return meta;
+}
+
+struct kv_meta node_meta(struct sim_node *node)
+{
+	struct kv *kv = kv_slot_get(&node->shared.slot);
+	struct sim_node *was = node_enter(node);
+	struct kv_meta meta = meta_of(node->sim, kv);
+
+	kv_unref(kv);
+	node_leave(was);
+	return meta;
+}
+
+void node_start(struct sim_node *node)
+{
+	struct sim *s = node->sim;
+	struct store_options options = { .segment_bytes = s->swarm.segment_bytes };
+	struct sim_node *was = node_enter(node);
+	struct store_boot boot = { .incarnation = 0 };
+	struct err err = ERR_INIT;
+	struct kv_meta meta;
+	struct kv *kv = NULL;
+
+	assert(!node->alive && !node->gone);
+	start_clock(node);
+	if (store_open(node->dir, 0, &options, &node->store, &boot, &kv, &err) < 0)
+		sim_fail(s, "node %llu cannot start: %s", (unsigned long long)node->id, err.text);
+	meta = meta_of(s, kv);
+	check_boot(node, &boot, &meta);
+	start_workers(node, kv, &boot);
+	node->life++;
+	node->alive = true;
+	node->failed = false;
+	node->paused_until = 0;
+	start_replica(node, &boot, &meta);
+	store_boot_release(&boot);
+	sim_trace(s, "node %llu started: applied %llu", (unsigned long long)node->id,
+		  (unsigned long long)meta.applied_index);
+	sim_at(s, s->now + node_true_ns(node, sim_between(s, RND_SCHED, 0, SIM_TICK_NS)),
+	       SIM_EV_TICK, node);
+	node_leave(was);
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------------ */
+
+static void drop_jobs(struct list *jobs)
+{
+	list_for_each_safe (it, jobs) {
+		list_del(it);
+		job_free(list_entry(it, struct job, link));
+	}
+}
+
+static void end_worker(struct sim_worker *slot)
+{
+	while (slot->coro && !coro_resume(slot->coro))
+		;
+	coro_free(slot->coro);
+	slot->coro = NULL;
+	drop_jobs(&slot->jobs);
+	drop_jobs(&slot->done);
+	worker_release(&slot->worker);
+	slot->used = false;
+}
+
+void node_end(struct sim_node *node, enum node_end how)
+{
+	struct sim *s = node->sim;
+	struct sim_node *was = node_enter(node);
+
+	assert(node->alive);
+	sim_trace(s, "node %llu %s", (unsigned long long)node->id,
+		  how == NODE_STOP ? "is stopped" : "is killed");
+	node->dying = true;
+	atomic_store(&node->shared.stopping, true);
+	if (how == NODE_KILL)
+		store_poison(node->store, -EIO);
+	node->alive = false;
+	node->life++;
+	net_node_ended(node);
+	calls_node_ended(node);
+	clients_node_ended(node);
+	for (size_t k = 0; k < SIM_SLOTS; k++)
+		end_worker(&node->slots[k]);
+	for (int k = 0; k < WORKER_COUNT; k++)
+		drop_jobs(&node->queues[k]);
+	replica_free(node->replica);
+	node->replica = NULL;
+	kv_slot_release(&node->shared.slot);
+	store_close(node->store);
+	node->store = NULL;
+	node->dying = false;
+	node_leave(was);
+}
+
+void node_release(struct sim_node *node)
+{
+	if (node->alive)
+		node_end(node, NODE_KILL);
+	free(node->shadow.terms);
+}
+
+/* ---- events -------------------------------------------------------------------------------------------------- */
+
+/* What the log worker did is on disk now, whether or not anybody hears of it. */
+static void note_persisted(struct sim_worker *slot, struct sim_node *node)
+{
+	list_for_each (it, &slot->done) {
+		struct job *job = list_entry(it, struct job, link);
+
+		if (job->type == JOB_PERSIST && job->status == 0)
+			check_persisted(node, CONTAINER_OF(job, struct job_persist, job));
+		if (job->type == JOB_INSTALL && job->status == 0)
+			check_installed(node, &CONTAINER_OF(job, struct job_install, job)->meta);
+	}
+}
+
+static void note_applied(struct sim_worker *slot, struct sim_node *node)
+{
+	struct kv_meta meta = node_meta(node);
+
+	list_for_each (it, &slot->done) {
+		struct job *job = list_entry(it, struct job, link);
+
+		if (job->type == JOB_APPLY && job->status == 0)
+			check_applied(node, CONTAINER_OF(job, struct job_apply, job), &meta);
+	}
+}
+
+static void note_reads(struct sim_worker *slot, struct sim_node *node)
+{
+	uint64_t applied = node_meta(node).applied_index;
+
+	list_for_each (it, &slot->done) {
+		struct job *job = list_entry(it, struct job, link);
+		struct job_read *read = CONTAINER_OF(job, struct job_read, job);
+		struct sim_op *op;
+
+		if (job->type != JOB_READ || read->session_lookup || read->client_id == 0)
+			continue;
+		op = client_op(node->sim, read->client_id, read->tag);
+		if (op)
+			check_read(node, op, applied);
+	}
+}
+
+struct round {
+	struct sim_node *node;
+	struct sim_worker *slot;
+};
+
+static void run_round(void *arg)
+{
+	struct sim_worker *slot = arg;
+	struct sim_node *node = sim_here;
+
+	worker_run(&slot->worker, &slot->jobs, &slot->done);
+	worker_after(&slot->worker, &slot->done);
+	if (node->dying)
+		return;
+	if (slot->kind == WORKER_LOG)
+		note_persisted(slot, node);
+	else if (slot->kind == WORKER_APPLY)
+		note_applied(slot, node);
+	else if (slot->kind == WORKER_READ)
+		note_reads(slot, node);
+}
+
+/* true when the round is over and its results are on their way. */
+static void resume_round(struct sim_node *node, struct sim_worker *slot)
+{
+	struct sim *s = node->sim;
+	struct sim_event *e;
+
+	if (!coro_resume(slot->coro) || s->broken)
+		return;
+	coro_free(slot->coro);
+	slot->coro = NULL;
+	seams_run_threads(node);
+	e = sim_at(s,
+		   s->now + sim_between(s, RND_SCHED, s->swarm.work_min_ns, s->swarm.work_max_ns),
+		   SIM_EV_DONE, node);
+	e->a = (uint64_t)(slot - node->slots);
+}
+
+static void on_work(struct sim_node *node, struct sim_worker *slot)
+{
+	struct list *queue = &node->queues[slot->kind];
+	/* How much a worker finds in its queue is chance. */
+	uint64_t take = sim_between(node->sim, RND_SCHED, 1, node->sim->swarm.burst);
+
+	slot->scheduled = false;
+	/* One pulled image or one read at a time, so that what a read saw is known. */
+	if (slot->kind == WORKER_READ || slot->kind == WORKER_FETCH)
+		take = 1;
+	while (take-- > 0 && !list_empty(queue)) {
+		struct list *first = queue->next;
+
+		list_del(first);
+		list_add_tail(&slot->jobs, first);
+	}
+	if (list_empty(&slot->jobs))
+		return;
+	slot->busy = true;
+	slot->coro = coro_new(run_round, slot);
+	resume_round(node, slot);
+}
+
+static void on_done(struct sim_node *node, struct sim_worker *slot)
+{
+	slot->busy = false;
+	while (!list_empty(&slot->done) && !node->failed) {
+		struct list *first = slot->done.next;
+
+		list_del(first);
+		replica_job_done(node->replica, list_entry(first, struct job, link));
+	}
+	for (int k = 0; k < WORKER_COUNT; k++)
+		wake_worker(node, (enum worker_kind)k);
+}
+
+static void on_tick(struct sim_node *node)
+{
+	struct sim *s = node->sim;
+
+	net_connect_all(node);
+	replica_tick(node->replica);
+	sim_at(s, s->now + node_true_ns(node, SIM_TICK_NS), SIM_EV_TICK, node);
+}
+
+void node_event(struct sim_node *node, struct sim_event *e)
+{
+	struct sim_node *was = node_enter(node);
+	struct sim_worker *slot = &node->slots[e->a < SIM_SLOTS ? e->a : 0];
+
+	switch (e->type) {
+	case SIM_EV_TICK:
+		on_tick(node);
+		break;
+	case SIM_EV_WORK:
+		on_work(node, slot);
+		break;
+	case SIM_EV_WAKE:
+		if (slot->asleep && slot->sleeps == e->b) {
+			slot->asleep = false;
+			resume_round(node, slot);
+		}
+		break;
+	case SIM_EV_DONE:
+		on_done(node, slot);
+		break;
+	default:
+		assert(!"an event that no node knows");
+	}
+	node_leave(was);
+}
+
+void node_after(struct sim_node *node)
+{
+	struct sim_node *was = node_enter(node);
+
+	if (!node->failed)
+		replica_flush(node->replica);
+	check_node(node);
+	if (node->failed)
+		sim_fail(node->sim, "node %llu stops: %s", (unsigned long long)node->id,
+			 node->error.text);
+	node_leave(was);
+}
+
+/* A coroutine that waits for the answer to a call goes on. */
+void node_resume(struct sim_node *node, struct coro *coro)
+{
+	struct sim_node *was = node_enter(node);
+
+	for (size_t k = 0; k < SIM_SLOTS; k++)
+		if (node->slots[k].coro == coro && coro)
+			resume_round(node, &node->slots[k]);
+	node_leave(was);
+}

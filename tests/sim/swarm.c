@@ -1,0 +1,107 @@
+/*
+ * swarm.c - what a seed draws for its run. Each run has a subset of the faults and its own ranges: runs
+ * that have all of them at once never get to the states that few of them lead to.
+ */
+#include "tests/sim/sim.h"
+
+static uint64_t draw(struct sim *s, uint64_t lo, uint64_t hi)
+{
+	return sim_between(s, RND_SWARM, lo, hi);
+}
+
+static bool flip(struct sim *s, unsigned per_mille)
+{
+	return sim_chance(s, RND_SWARM, per_mille);
+}
+
+/* Mean gap between two faults of a kind, or none of it in this run. */
+static unsigned gap_ms(struct sim *s, unsigned per_mille, uint64_t lo, uint64_t hi)
+{
+	uint64_t gap = draw(s, lo, hi);
+
+	return flip(s, per_mille) ? (unsigned)gap : 0;
+}
+
+static void draw_net(struct sim *s, struct swarm *w)
+{
+	w->delay_min_ns = draw(s, 20000, 500000);
+	w->delay_max_ns = w->delay_min_ns + (flip(s, 300) ? draw(s, SIM_MS, 60 * SIM_MS)
+							  : draw(s, 100000, 2 * SIM_MS));
+	w->loss = flip(s, 400) ? (unsigned)draw(s, 5, 200) : 0;
+	w->dup = flip(s, 400) ? (unsigned)draw(s, 5, 200) : 0;
+	w->reorder = flip(s, 400) ? (unsigned)draw(s, 5, 200) : 0;
+	w->late = flip(s, 500) ? (unsigned)draw(s, 10, 500) : 0;
+	w->bulk_loss = flip(s, 400) ? (unsigned)draw(s, 10, 300) : 0;
+	w->bulk_damage = flip(s, 300) ? (unsigned)draw(s, 10, 200) : 0;
+}
+
+static void draw_faults(struct sim *s, struct swarm *w)
+{
+	w->crash_ms = gap_ms(s, 700, 1000, 8000);
+	w->clean_stop = (unsigned)draw(s, 0, 300);
+	w->cut_ms = gap_ms(s, 600, 1000, 8000);
+	w->pause_ms = gap_ms(s, 400, 1000, 8000);
+	w->slow_ms = gap_ms(s, 400, 1000, 6000);
+	w->move_ms = gap_ms(s, 600, 500, 5000);
+	w->transfer_ms = gap_ms(s, 300, 1000, 6000);
+	w->snapshot_ms = gap_ms(s, 400, 1000, 6000);
+	w->death_ms = gap_ms(s, 300, 2000, 8000);
+	w->rate_ppm = flip(s, 500) ? (unsigned)draw(s, 0, 9000) : 0;
+	w->wall_jump = flip(s, 300) ? 300 : 0;
+}
+
+void swarm_draw(struct sim *s)
+{
+	struct swarm *w = &s->swarm;
+	static const size_t nodes[] = { 1, 2, 3, 3, 3, 3, 3, 4, 5, 5, 5, 7 };
+	size_t wanted_nodes = w->nodes;
+	unsigned wanted_ops = w->ops;
+
+	w->nodes = nodes[draw(s, 0, ARRAY_SIZE(nodes) - 1)];
+	w->clients = draw(s, 1, 6);
+	w->ops = (unsigned)draw(s, 30, 200);
+	w->chaos_ns = draw(s, 8, 25) * SIM_S;
+	w->inflight_max = (unsigned)draw(s, 1, 6);
+	w->think_ms = (unsigned)(w->chaos_ns / SIM_MS * w->clients * 2 / w->ops / 2);
+	w->soft_clients = flip(s, 400);
+	w->files = flip(s, 800);
+	draw_net(s, w);
+	draw_faults(s, w);
+	w->segment_bytes = flip(s, 600) ? 16384 * draw(s, 1, 4) : 65536 * draw(s, 1, 4);
+	w->snapshot_threshold = flip(s, 700) ? (int64_t)draw(s, 500, 20000) : -1;
+	w->snapshot_interval = w->snapshot_threshold >= 0 && flip(s, 800) ? draw(s, 3, 30) : 0;
+	w->wal_limit_bytes = flip(s, 700) ? draw(s, 8192, 200000) : 64u << 20;
+	w->work_min_ns = draw(s, 5000, 100000);
+	w->work_max_ns = w->work_min_ns +
+			 (flip(s, 300) ? draw(s, SIM_MS, 30 * SIM_MS) : draw(s, 50000, 2 * SIM_MS));
+	w->burst = flip(s, 500) ? (unsigned)draw(s, 1, 4) : 64;
+	if (wanted_nodes)
+		w->nodes = wanted_nodes;
+	if (wanted_ops)
+		w->ops = wanted_ops;
+}
+
+void swarm_print(const struct swarm *w, FILE *out)
+{
+	fprintf(out,
+		"nodes %zu, clients %zu, ops %u, chaos %llu s, in flight %u, think %u ms, %s\n"
+		"net: delay %llu..%llu us, loss %u, dup %u, reorder %u, late %u, bulk loss %u "
+		"damage %u "
+		"(per mille)\n"
+		"faults, mean gap in ms: crash %u (clean %u per mille), cut %u, pause %u, slow %u, "
+		"move %u, "
+		"transfer %u, snapshot %u, death %u; clocks %u ppm, wall jumps %u per mille\n"
+		"store: segments %zu, snapshot threshold %lld interval %llu, wal %llu; work "
+		"%llu..%llu us, "
+		"burst %u\n",
+		w->nodes, w->clients, w->ops, (unsigned long long)(w->chaos_ns / SIM_S),
+		w->inflight_max, w->think_ms, w->files ? "files and keys" : "keys",
+		(unsigned long long)w->delay_min_ns / 1000,
+		(unsigned long long)w->delay_max_ns / 1000, w->loss, w->dup, w->reorder, w->late,
+		w->bulk_loss, w->bulk_damage, w->crash_ms, w->clean_stop, w->cut_ms, w->pause_ms,
+		w->slow_ms, w->move_ms, w->transfer_ms, w->snapshot_ms, w->death_ms, w->rate_ppm,
+		w->wall_jump, w->segment_bytes, (long long)w->snapshot_threshold,
+		(unsigned long long)w->snapshot_interval, (unsigned long long)w->wal_limit_bytes,
+		(unsigned long long)w->work_min_ns / 1000,
+		(unsigned long long)w->work_max_ns / 1000, w->burst);
+}
