@@ -9,6 +9,9 @@
 
 #include "base/buf.h"
 
+#define OPT_HELP_COLUMNS 80u
+#define OPT_HELP_LEFT_MAX 34u /* a longer option has a line of its own */
+
 /* Typing errors between two names: insert, delete, change or swap neighbours; limited to 3. */
 static size_t typing_errors(const char *a, const char *b)
 {
@@ -349,28 +352,69 @@ int opt_parse_list(const struct opt *opts, size_t count, char *list, bool sloppy
 	return ret;
 }
 
+/* Prints text from *at on, at spaces in steps to a new line at column before it would pass 80. */
+static void print_wrapped(FILE *f, const char *text, size_t column, size_t *at)
+{
+	while (*text) {
+		size_t word = strcspn(text, " ");
+		bool first = *at == column;
+
+		if (!first && *at + 1 + word > OPT_HELP_COLUMNS) {
+			fprintf(f, "\n%*s", (int)column, "");
+			*at = column;
+			first = true;
+		}
+		fprintf(f, "%s%.*s", first ? "" : " ", (int)word, text);
+		*at += word + !first;
+		text += word;
+		text += strspn(text, " ");
+	}
+}
+
+void opt_print_entry(FILE *f, const char *left, size_t column, const char *help, const char *def)
+{
+	size_t len = strlen(left), at = column;
+	char text[160];
+
+	fputs(left, f);
+	if (len + 2 > column)
+		fprintf(f, "\n%*s", (int)column, "");
+	else
+		fprintf(f, "%*s", (int)(column - len), "");
+	print_wrapped(f, help ? help : "", column, &at);
+	if (def) {
+		snprintf(text, sizeof(text), "(default: %s)", def);
+		/* On a line of its own rather than torn apart. */
+		if (at + 1 + strlen(text) > OPT_HELP_COLUMNS && at > column) {
+			fprintf(f, "\n%*s", (int)column, "");
+			at = column;
+		}
+		print_wrapped(f, text, column, &at);
+	}
+	fputc('\n', f);
+}
+
+static int left_of(const struct opt *o, char *out, size_t size)
+{
+	char dash[8] = "     ";
+
+	if (o->short_name)
+		snprintf(dash, sizeof(dash), " -%c, ", o->short_name);
+	return snprintf(out, size, " %s--%s%s%s", dash, o->name, o->value ? "=" : "",
+			o->value ? o->value : "");
+}
+
 void opt_print_help(const struct opt *opts, size_t count, FILE *f)
 {
+	char left[128];
 	size_t width = 0;
 
+	for (size_t i = 0; i < count; i++)
+		width = max_u64(width, (size_t)left_of(&opts[i], left, sizeof(left)));
+	width = min_u64(width + 3, OPT_HELP_LEFT_MAX);
 	for (size_t i = 0; i < count; i++) {
-		size_t len = strlen(opts[i].name) + (opts[i].value ? 1 + strlen(opts[i].value) : 0);
-
-		width = max_u64(width, len);
-	}
-	for (size_t i = 0; i < count; i++) {
-		const struct opt *o = &opts[i];
-		int left = o->short_name ? fprintf(f, "  -%c, --", o->short_name)
-					 : fprintf(f, "      --");
-		int used = fprintf(f, "%s%s%s", o->name, o->value ? "=" : "",
-				   o->value ? o->value : "");
-
-		if (left < 0 || used < 0)
-			return;
-		fprintf(f, "%*s   %s", (int)width - used, "", o->help ? o->help : "");
-		if (o->def)
-			fprintf(f, " (default: %s)", o->def);
-		fputc('\n', f);
+		left_of(&opts[i], left, sizeof(left));
+		opt_print_entry(f, left, width, opts[i].help, opts[i].def);
 	}
 }
 

@@ -49,8 +49,10 @@ int opt_parse_argv(const struct opt *opts, size_t count, int argc, char **argv, 
  */
 int opt_parse_list(const struct opt *opts, size_t count, char *list, bool sloppy, void *result,
 		   struct err *err);
-/* Prints "  -x, --name=VALUE   help (default: def)" for each, aligned, to f. */
+/* Prints "  -x, --name=VALUE   help (default: def)" for each, aligned and within 80 columns, to f. */
 void opt_print_help(const struct opt *opts, size_t count, FILE *f);
+/* One such entry: left, then help from column on, wrapped; help and def may be NULL. */
+void opt_print_entry(FILE *f, const char *left, size_t column, const char *help, const char *def);
 /* One line per option, "name<TAB>value<TAB>default", for the test that compares man pages. */
 void opt_print_table(const struct opt *opts, size_t count, FILE *f);
 

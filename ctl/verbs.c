@@ -63,15 +63,16 @@ const size_t ctl_check_option_count = ARRAY_SIZE(ctl_check_options);
 
 const struct ctl_verb ctl_verbs[] = {
 	{ .name = "init", .group = "ADMINISTRATION", .operands = "DIR", .summary = "make a new store in DIR",
-	  .text = "Without --members: a cluster of one node, for an embedded mount or to be served by\n"
-		  "quorumfsd. With --members: node --id of a fixed list; run it on every machine with the\n"
-		  "same list. Never run it again for a node whose disk was lost: it may have voted.\n",
+	  .text = "Without --members: a cluster of one node, for an embedded mount or to be\n"
+		  "served by quorumfsd. With --members: node --id of a fixed list; run it on\n"
+		  "every machine with the same list. Never run it again for a node whose disk was\n"
+		  "lost: it may have voted.\n",
 	  OPTIONS(ctl_init_options), .min_operands = 1, .max_operands = 1, .run = cmd_init },
 	{ .name = "cluster start", .group = "ADMINISTRATION", .operands = "BASE [HOST:PORT...]",
 	  .summary = "start nodes here, stores in BASE/n1, n2, ...",
-	  .text = "Where there are no stores yet, one is made for each address. Without addresses the\n"
-		  "stores that are there are started. Each node runs as a quorumfsd in the background\n"
-		  "and logs to BASE/nN.log.\n",
+	  .text = "Where there are no stores yet, one is made for each address. Without addresses\n"
+		  "the stores that are there are started. Each node runs as a quorumfsd in the\n"
+		  "background and logs to BASE/nN.log.\n",
 	  OPTIONS(ctl_cluster_options), .min_operands = 1, .max_operands = 8, .run = cmd_cluster_start },
 	{ .name = "cluster stop", .group = "ADMINISTRATION", .operands = "BASE",
 	  .summary = "stop the nodes whose stores are in BASE", OPTIONS(ctl_cluster_options),
@@ -83,13 +84,13 @@ const struct ctl_verb ctl_verbs[] = {
 	  .min_operands = 0, .max_operands = 0, .run = cmd_snapshot_create },
 	{ .name = "status", .group = "INSPECTION", .operands = "",
 	  .summary = "show leader, members, log and snapshots",
-	  .text = "All as the node asked sees them. Exit code: 0 healthy, 7 degraded, 4 no quorum,\n"
-		  "3 not reachable.\n",
+	  .text = "All as the node asked sees them. Exit code: 0 healthy, 7 degraded, 4 no\n"
+		  "quorum, 3 not reachable.\n",
 	  OPTIONS(ctl_status_options), .min_operands = 0, .max_operands = 0, .run = cmd_status },
 	{ .name = "check", .group = "INSPECTION", .operands = "",
 	  .summary = "verify every row of the node's state",
-	  .text = "Checksums of every row, and all of them against the state's digest. Nodes with equal\n"
-		  "index and digest hold equal states. Exit code 6: damage found.\n",
+	  .text = "Checksums of every row, and all of them against the state's digest. Nodes with\n"
+		  "equal index and digest hold equal states. Exit code 6: damage found.\n",
 	  OPTIONS(ctl_check_options), .min_operands = 0, .max_operands = 0, .run = cmd_check },
 	{ .name = "kv get", .group = "KEYS", .operands = "KEY", .summary = "print the value of KEY",
 	  OPTIONS(ctl_node_options), .min_operands = 1, .max_operands = 1, .run = cmd_kv_get },

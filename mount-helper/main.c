@@ -46,15 +46,16 @@ static const struct opt command_line[] = {
 
 static void print_option(const struct opt *o)
 {
-	printf("  %s%s%-*s %s%s%s%s\n", o->name, o->value ? "=" : "",
-	       (int)(28 - strlen(o->name) - (o->value ? 1 : 0)), o->value ? o->value : "", o->help,
-	       o->def ? " (default: " : "", o->def ? o->def : "", o->def ? ")" : "");
+	char left[64];
+
+	snprintf(left, sizeof(left), "  %s%s%s", o->name, o->value ? "=" : "", o->value ? o->value : "");
+	opt_print_entry(stdout, left, 29, o->help, o->def);
 }
 
 static void print_help(void)
 {
-	printf("Usage: %s SOURCE DIR [OPTIONS]\n\nSOURCE: a store's directory (the node runs inside), a node's "
-	       "socket, or HOST:PORT,...\n\n", program);
+	printf("Usage: %s SOURCE DIR [OPTIONS]\n\nSOURCE: a store's directory (the node runs inside), a "
+	       "node's socket,\nor HOST:PORT,...\n\n", program);
 	opt_print_help(command_line, ARRAY_SIZE(command_line), stdout);
 	printf("\nMount options (-o):\n");
 	for (size_t i = 0; i < mount_options_count; i++)

@@ -318,6 +318,42 @@ static void help_and_table_tell_every_option(void **state)
 	free(text);
 }
 
+/* What does not fit 80 columns goes on below, a default whole if it can. */
+static void help_stays_within_a_terminal(void **state)
+{
+	static const struct opt wide[] = {
+		{ .name = "an-option-with-a-very-long-name", .kind = OPT_STRING, .value = "VALUE",
+		  .help = "short", .def = "also short" },
+		{ .name = "l", .kind = OPT_STRING, .value = "V",
+		  .help = "a text that fills the line to the last column", .def = "none" },
+		{ .name = "m", .kind = OPT_FLAG,
+		  .help = "a text of so many words that it has to be broken somewhere between two of them, twice",
+		  .def = "what stands on a line of its own" },
+		{ .name = "w", .kind = OPT_FLAG,
+		  .help = "awordthatislongerthanalltheroomtherewouldeverbeonalineofthehelp yes" },
+	};
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	assert_non_null(f);
+	opt_print_help(wide, ARRAY_SIZE(wide), f);
+	fclose(f);
+	assert_string_equal(
+		text,
+		"      --an-option-with-a-very-long-name=VALUE\n"
+		"                                  short (default: also short)\n"
+		"      --l=V                       a text that fills the line to the last column\n"
+		"                                  (default: none)\n"
+		"      --m                         a text of so many words that it has to be\n"
+		"                                  broken somewhere between two of them, twice\n"
+		"                                  (default: what stands on a line of its own)\n"
+		"      --w                         "
+		"awordthatislongerthanalltheroomtherewouldeverbeonalineofthehelp\n"
+		"                                  yes\n");
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -330,6 +366,7 @@ int main(void)
 		cmocka_unit_test(only_sloppy_lists_skip_unknown_names),
 		cmocka_unit_test(two_typing_errors_are_forgiven),
 		cmocka_unit_test(help_and_table_tell_every_option),
+		cmocka_unit_test(help_stays_within_a_terminal),
 	};
 
 	return cmocka_run_group_tests_name("base/opt", tests, NULL, NULL);
