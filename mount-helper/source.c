@@ -98,6 +98,31 @@ static int check_nesting(const struct mount_args *args, struct err *err)
 	return err_advise(err, "nothing was mounted", "mount -t quorumfs %s SOME-OTHER-DIR", args->source.dir);
 }
 
+/* Fills dir with what the source resolves to, or would once its last part is made. */
+static bool locate(struct mount_source *s)
+{
+	char *copy, *slash;
+	bool found;
+
+	if (realpath(s->text, s->dir))
+		return true;
+	copy = mem_strdup(s->text);
+	for (size_t len = strlen(copy); len > 1 && copy[len - 1] == '/';)
+		copy[--len] = '\0';
+	slash = strrchr(copy, '/');
+	if (slash)
+		*slash = '\0';
+	found = realpath(!slash ? "." : copy[0] ? copy : "/", s->dir) != NULL;
+	if (found) {
+		size_t len = strlen(s->dir);
+
+		found = (size_t)snprintf(s->dir + len, sizeof(s->dir) - len, "%s%s", len > 1 ? "/" : "",
+					 slash ? slash + 1 : copy) < sizeof(s->dir) - len;
+	}
+	free(copy);
+	return found;
+}
+
 static int resolve_directory(struct mount_args *args, struct err *err)
 {
 	struct mount_source *s = &args->source;
@@ -106,7 +131,10 @@ static int resolve_directory(struct mount_args *args, struct err *err)
 
 	s->embedded = true;
 	if (args->options.create && is_empty_or_missing(s->text)) {
-		ret = args->fake ? 0 : make_store(s, err);
+		/* Before anything is made there: below the mount point it would be hidden at once. */
+		ret = locate(s) ? check_nesting(args, err) : 0;
+		if (ret == 0 && !args->fake)
+			ret = make_store(s, err);
 		if (ret < 0 || args->fake)
 			return ret;
 	}

@@ -31,6 +31,8 @@ grep -q 'next: quorumfs init' "$T/out" || fail "the error does not name quorumfs
 expect 32 "notastore" mount.quorumfs "$T/notastore" "$T/mnt" -o create
 [ "$(cat "$T/notastore/file")" = data ] || fail "data of a directory that is no store was touched"
 expect 32 "below its own mount point" mount.quorumfs "$T/store" "$T"
+expect 32 "below its own mount point" mount.quorumfs "$T/mnt/new" "$T/mnt" -o create
+[ -e "$T/mnt/new" ] && fail "a store was made that its own mount would have hidden"
 expect 1 "port" mount.quorumfs "localhost:notaport" "$T/mnt"
 expect 32 "no node can be reached" mount.quorumfs "127.0.0.1:1" "$T/mnt" -o mount_timeout=2
 expect 1 "two\|operands" mount.quorumfs "$T/store"

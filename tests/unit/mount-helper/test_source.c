@@ -115,6 +115,33 @@ static void directories_must_be_stores(void **state)
 	refused("file", -ENOTDIR, MOUNT_FAILED, "neither");
 }
 
+/* Once mounted, the store would lie behind its own mount: then it must not even be made. */
+static void create_makes_nothing_below_the_mount_point(void **state)
+{
+	static const char *const places[] = { "mnt/new", "mnt/new/", "mnt", "./mnt/./new", "mnt/empty", "link/new" };
+	struct mount_args *a = mem_calloc(1, sizeof(*a));
+	struct stat st;
+	struct err err;
+	int code;
+
+	assert_int_equal(mkdir("mnt/empty", 0755), 0);
+	assert_int_equal(symlink("mnt", "link"), 0);
+	a->options.create = true;
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		a->fake = i % 2 == 1;
+		assert_int_equal(resolve(a, places[i], "mnt", &code, &err), -ELOOP);
+		assert_int_equal(code, MOUNT_FAILED);
+		assert_non_null(strstr(err.text, "below its own mount point"));
+	}
+	assert_int_equal(stat("mnt/new", &st), -1);
+	assert_int_equal(rmdir("mnt/empty"), 0); /* still empty */
+	a->fake = false;
+	assert_int_equal(resolve(a, "mntx", "mnt", &code, &err), 0); /* a name that only begins alike */
+	assert_int_equal(stat("mntx/group-0", &st), 0);
+	assert_int_equal(unlink("link"), 0);
+	free(a);
+}
+
 static void create_makes_a_store_of_nothing_only(void **state)
 {
 	struct mount_args *a = mem_calloc(1, sizeof(*a));
@@ -169,6 +196,7 @@ int main(void)
 		cmocka_unit_test(hosts_are_split_at_commas),
 		cmocka_unit_test(sockets_get_absolute_names),
 		cmocka_unit_test(directories_must_be_stores),
+		cmocka_unit_test(create_makes_nothing_below_the_mount_point),
 		cmocka_unit_test(create_makes_a_store_of_nothing_only),
 		cmocka_unit_test(a_store_cannot_lie_below_its_mount_point),
 	};
