@@ -333,6 +333,7 @@ static void take_refused(struct net_conn *conn, const uint8_t *payload, size_t l
 	struct err err;
 
 	(void)net_refused_decode(&err, payload, len);
+	err_prefix(&err, "'%.200s' refused", conn->name);
 	conn_fail(conn, &err);
 }
 

@@ -83,6 +83,8 @@ static struct json_object *member_json(struct node *node, const struct replica_i
 	put_str(o, "role", m->id == info->raft.leader ? "leader" : m->role & RAFT_VOTER ? "voter" : "learner");
 	put_bool(o, "self", self);
 	put_bool(o, "connected", self || loop_peer_open(node, m->id));
+	if (!self)
+		put_str(o, "last_error", loop_peer_error(node, m->id));
 	if (self) {
 		put_u64(o, "applied_index", info->raft.applied_index);
 		put_u64(o, "free_bytes", info->space.free_bytes);

@@ -201,6 +201,7 @@ static void peer_on_open(void *ctx, struct net_conn *conn, const struct net_hell
 	(void)answer;
 	p->open = true;
 	p->foreign = false;
+	p->last_error[0] = '\0';
 	p->backoff_ms = BACKOFF_MIN_MS;
 	p->said = false;
 	log_info("node", "connected node=%llu peer=%llu address=%s",
@@ -242,6 +243,7 @@ static void peer_on_close(void *ctx, struct net_conn *conn, const struct err *wh
 	(void)conn;
 	p->conn = NULL;
 	p->open = false;
+	snprintf(p->last_error, sizeof(p->last_error), "%.255s", why ? why->text : "closed");
 	p->retry_ms = clock_boot_ms() + p->backoff_ms;
 	p->backoff_ms = (uint32_t)min_u64(2ull * p->backoff_ms, BACKOFF_MAX_MS);
 	if (!p->said && !p->node->stopping) {
@@ -295,6 +297,14 @@ static struct peer_link *peer_find(struct node *node, uint64_t id)
 		if (node->peers[i].id == id)
 			return &node->peers[i];
 	return NULL;
+}
+
+const char *loop_peer_error(const struct node *node, uint64_t id)
+{
+	for (size_t i = 0; i < node->peer_count; i++)
+		if (node->peers[i].id == id)
+			return node->peers[i].last_error;
+	return "";
 }
 
 bool loop_peer_open(const struct node *node, uint64_t id)

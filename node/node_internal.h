@@ -48,6 +48,7 @@ struct peer_link {
 	uint32_t backoff_ms;
 	bool said;              /* the failure was logged */
 	bool foreign;           /* it said that it belongs to another cluster */
+	char last_error[256];   /* why the last try or connection ended; empty: never failed since it was up */
 };
 
 /* What other threads ask of the node thread. */
@@ -124,6 +125,8 @@ extern const struct replica_io_ops loop_replica_ops;
 void loop_fail(struct node *node, const struct err *err);
 /* Is our connection to that peer open? */
 bool loop_peer_open(const struct node *node, uint64_t id);
+/* Why it is not; "" when it is, or was not tried yet. */
+const char *loop_peer_error(const struct node *node, uint64_t id);
 
 /* channel.c */
 void channel_deliver(struct node_channel *ch, const void *data, size_t len); /* node thread */
