@@ -170,6 +170,29 @@ static int wait_ready(const struct ctl_args *args, const char *base, int n, pid_
 	return 0;
 }
 
+static void print_nodes_json(const char *base)
+{
+	struct json_object *o = json_object_new_object();
+	struct json_object *nodes = json_object_new_array();
+
+	for (int n = 1; n <= NODES_MAX; n++) {
+		struct json_object *node;
+		char dir[PATH_MAX];
+
+		if (!has_store(base, n))
+			continue;
+		store_path(dir, sizeof(dir), base, n, "");
+		node = json_object_new_object();
+		json_object_object_add(node, "id", json_object_new_int(n));
+		ctl_put_text(node, "dir", dir, strlen(dir));
+		json_object_object_add(node, "pid", json_object_new_int((int)node_pid(base, n)));
+		json_object_array_add(nodes, node);
+	}
+	json_object_object_add(o, "nodes", nodes);
+	ctl_print_json(o);
+	json_object_put(o);
+}
+
 int cmd_cluster_start(const struct ctl_args *args)
 {
 	const char *base = args->operands[0];
@@ -198,6 +221,10 @@ int cmd_cluster_start(const struct ctl_args *args)
 			ret = wait_ready(args, base, n, pids[n], deadline_ms, &err);
 	if (ret < 0)
 		return ctl_fail(&err);
+	if (args->json) {
+		print_nodes_json(base);
+		return CTL_OK;
+	}
 	for (int n = 1; n <= NODES_MAX; n++)
 		if (has_store(base, n))
 			printf("node %d: %s/n%d, pid %d\n", n, base, n, (int)node_pid(base, n));
@@ -227,6 +254,14 @@ int cmd_cluster_stop(const struct ctl_args *args)
 		}
 		stopped++;
 	}
-	printf("stopped %d nodes\n", stopped);
+	if (args->json) {
+		struct json_object *o = json_object_new_object();
+
+		json_object_object_add(o, "stopped", json_object_new_int(stopped));
+		ctl_print_json(o);
+		json_object_put(o);
+	} else {
+		printf("stopped %d nodes\n", stopped);
+	}
 	return CTL_OK;
 }

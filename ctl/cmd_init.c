@@ -1,4 +1,6 @@
 /* cmd_init.c - quorumfs init DIR. */
+#include <sodium.h>
+
 #include "ctl/ctl.h"
 #include "node/node.h"
 #include "store/store.h"
@@ -7,13 +9,8 @@
 
 static int parse_cluster(const char *hex, uint8_t cluster[16], struct err *err)
 {
-	for (size_t i = 0; i < 16; i++) {
-		unsigned int byte;
-
-		if (strlen(hex) != 32 || sscanf(hex + 2 * i, "%2x", &byte) != 1)
-			return err_set(err, -EINVAL, "the cluster '%s' is not 32 hex digits", hex);
-		cluster[i] = (uint8_t)byte;
-	}
+	if (strlen(hex) != 32 || sodium_hex2bin(cluster, 16, hex, 32, NULL, NULL, NULL) != 0)
+		return err_set(err, -EINVAL, "the cluster '%s' is not 32 hex digits", hex);
 	return 0;
 }
 
@@ -30,6 +27,23 @@ static size_t split_members(char *list, const char *addresses[MEMBERS_MAX + 1])
 		list = comma ? comma + 1 : NULL;
 	}
 	return count;
+}
+
+static void report_json(const char *dir, const struct node_init_options *o)
+{
+	struct json_object *j = json_object_new_object();
+	struct store_identity id;
+	char hex[33];
+
+	ctl_put_text(j, "dir", dir, strlen(dir));
+	json_object_object_add(j, "node", json_object_new_uint64(o->node_id));
+	json_object_object_add(j, "members", json_object_new_uint64(o->member_count));
+	if (store_identify(dir, 0, &id, NULL) == 0) {
+		sodium_bin2hex(hex, sizeof(hex), id.cluster, sizeof(id.cluster));
+		json_object_object_add(j, "cluster", json_object_new_string(hex));
+	}
+	ctl_print_json(j);
+	json_object_put(j);
 }
 
 static void report(const char *dir, const struct node_init_options *o)
@@ -77,6 +91,9 @@ int cmd_init(const struct ctl_args *args)
 	free(list);
 	if (ret < 0)
 		return ctl_fail(&err);
-	report(args->operands[0], &o);
+	if (args->json)
+		report_json(args->operands[0], &o);
+	else
+		report(args->operands[0], &o);
 	return CTL_OK;
 }

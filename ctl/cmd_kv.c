@@ -74,10 +74,9 @@ int cmd_kv_get(const struct ctl_args *args)
 	if (code == CTL_OK && args->json) {
 		struct json_object *o = json_object_new_object();
 
-		json_object_object_add(o, "key", json_object_new_string(args->operands[0]));
-		json_object_object_add(o, "value", json_object_new_string_len(reply.data,
-									      (int)reply.data_len));
-		printf("%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY));
+		ctl_put_text(o, "key", args->operands[0], strlen(args->operands[0]));
+		ctl_put_text(o, "value", reply.data, reply.data_len);
+		ctl_print_json(o);
 		json_object_put(o);
 	} else if (code == CTL_OK) {
 		fwrite(reply.data, 1, reply.data_len, stdout);
@@ -120,6 +119,15 @@ static int kv_change(const struct ctl_args *args, uint8_t op)
 	rq.data = value.data;
 	rq.data_len = value.len;
 	code = ret < 0 ? ctl_fail(&err) : kv_call(args, &rq, &reply, &hold);
+	if (code == CTL_OK && args->json) {
+		struct json_object *o = json_object_new_object();
+
+		ctl_put_text(o, "key", args->operands[0], strlen(args->operands[0]));
+		if (op != FS_KV_DELETE)
+			json_object_object_add(o, "length", json_object_new_uint64(reply.count));
+		ctl_print_json(o);
+		json_object_put(o);
+	}
 	buf_release(&value);
 	buf_release(&hold);
 	return code;

@@ -26,7 +26,7 @@ static void print_size(uint64_t bytes, char *out, size_t len)
 	snprintf(out, len, u ? "%.1f %s" : "%.0f %s", v, units[u]);
 }
 
-static void print_member(struct json_object *m, uint64_t leader_index)
+static void print_member(struct json_object *m, uint64_t leader_index, FILE *f)
 {
 	uint64_t applied = ctl_u64(m, "applied_index");
 	char free_text[32] = "-", lag[32] = "-";
@@ -36,56 +36,54 @@ static void print_member(struct json_object *m, uint64_t leader_index)
 		print_size(ctl_u64(m, "free_bytes"), free_text, sizeof(free_text));
 	if (json_object_object_get_ex(m, "applied_index", &v))
 		snprintf(lag, sizeof(lag), "%" PRIu64, leader_index > applied ? leader_index - applied : 0);
-	printf("%-5" PRIu64 " %-8s %-22s %-10s %-10s %s%s\n", ctl_u64(m, "id"), ctl_str(m, "role"),
-	       ctl_str(m, "address")[0] ? ctl_str(m, "address") : "-",
-	       ctl_bool(m, "self") ? "this one" : ctl_bool(m, "connected") ? "up" : "MISSING", lag, free_text,
-	       ctl_bool(m, "space_low") ? " SHORT" : "");
+	fprintf(f, "%-5" PRIu64 " %-8s %-22s %-10s %-10s %s%s\n", ctl_u64(m, "id"), ctl_str(m, "role"),
+	        ctl_str(m, "address")[0] ? ctl_str(m, "address") : "-",
+	        ctl_bool(m, "self") ? "this one" : ctl_bool(m, "connected") ? "up" : "MISSING", lag, free_text,
+	        ctl_bool(m, "space_low") ? " SHORT" : "");
+	if (ctl_str(m, "last_error")[0] && !ctl_bool(m, "connected"))
+		fprintf(f, "      %s\n", ctl_str(m, "last_error"));
 }
 
-static void print_advice(struct json_object *o)
+static void print_advice(struct json_object *o, FILE *f)
 {
 	uint64_t voters = ctl_u64(o, "voters");
 	uint64_t up = ctl_u64(o, "voters_up");
 
 	if (strcmp(ctl_str(o, "health"), "no-quorum") == 0)
-		printf("no quorum: %" PRIu64 " of %" PRIu64 " nodes can be seen, %" PRIu64 " are needed\n"
-		       "  still works: nothing is lost; operations wait and go on by themselves\n"
-		       "  next: start quorumfsd on a node that is MISSING\n", up, voters, voters / 2 + 1);
+		fprintf(f, "no quorum: %" PRIu64 " of %" PRIu64 " nodes can be seen, %" PRIu64 " are needed\n"
+		        "  still works: nothing is lost; operations wait and go on by themselves\n"
+		        "  next: start quorumfsd on a node that is MISSING\n", up, voters, voters / 2 + 1);
 	else if (up < voters)
-		printf("degraded: survives %" PRIu64 " more failures\n"
-		       "  next: start quorumfsd on the node that is MISSING; it catches up by itself\n",
-		       up > voters / 2 + 1 ? up - voters / 2 - 1 : 0);
+		fprintf(f, "degraded: survives %" PRIu64 " more failures\n"
+		        "  next: start quorumfsd on the node that is MISSING; it catches up by itself\n",
+		        up > voters / 2 + 1 ? up - voters / 2 - 1 : 0);
 	if (ctl_str(o, "snapshot_error")[0])
-		printf("snapshots fail: %s\n  still works: everything; the log grows\n"
-		       "  next: free space or repair, then quorumfs snapshot create\n",
-		       ctl_str(o, "snapshot_error"));
+		fprintf(f, "snapshots fail: %s\n  still works: everything; the log grows\n"
+		        "  next: free space or repair, then quorumfs snapshot create\n",
+		        ctl_str(o, "snapshot_error"));
 }
 
-static void print_status(struct json_object *o)
+void ctl_print_status(struct json_object *o, FILE *f)
 {
 	struct json_object *members = NULL;
 	char log[32], state[32];
 
 	print_size(ctl_u64(o, "log_bytes"), log, sizeof(log));
 	print_size(ctl_u64(o, "state_bytes"), state, sizeof(state));
-	printf("%s  %s  %" PRIu64 "/%" PRIu64 " voters  leader %" PRIu64 "  term %" PRIu64
-	       "  index %" PRIu64 "\n", ctl_str(o, "cluster"), ctl_str(o, "health"),
-	       ctl_u64(o, "voters_up"), ctl_u64(o, "voters"), ctl_u64(o, "leader"), ctl_u64(o, "term"),
-	       ctl_u64(o, "applied_index"));
-	printf("log %s (from %" PRIu64 ")  state %s  snapshot at %" PRIu64 "%s  clients %" PRIu64 "\n", log,
-	       ctl_u64(o, "first_index"), state, ctl_u64(o, "snapshot_index"),
-	       ctl_bool(o, "fetch_running") ? " (receiving one)" : "", ctl_u64(o, "clients"));
-	printf("%-5s %-8s %-22s %-10s %-10s %s\n", "NODE", "ROLE", "ADDRESS", "STATE", "LAG", "DISK FREE");
-	if (!json_object_object_get_ex(o, "members", &members))
+	fprintf(f, "%s  %s  %" PRIu64 "/%" PRIu64 " voters  leader %" PRIu64 "  term %" PRIu64
+	        "  index %" PRIu64 "\n", ctl_str(o, "cluster"), ctl_str(o, "health"),
+	        ctl_u64(o, "voters_up"), ctl_u64(o, "voters"), ctl_u64(o, "leader"), ctl_u64(o, "term"),
+	        ctl_u64(o, "applied_index"));
+	fprintf(f, "log %s (from %" PRIu64 ")  state %s  snapshot at %" PRIu64 "%s  clients %" PRIu64 "\n", log,
+	        ctl_u64(o, "first_index"), state, ctl_u64(o, "snapshot_index"),
+	        ctl_bool(o, "fetch_running") ? " (receiving one)" : "", ctl_u64(o, "clients"));
+	fprintf(f, "%-5s %-8s %-22s %-10s %-10s %s\n", "NODE", "ROLE", "ADDRESS", "STATE", "LAG", "DISK FREE");
+	if (!json_object_object_get_ex(o, "members", &members) ||
+	    !json_object_is_type(members, json_type_array))
 		return;
 	for (size_t i = 0; i < json_object_array_length(members); i++)
-		print_member(json_object_array_get_idx(members, i), ctl_u64(o, "commit_index"));
-	print_advice(o);
-}
-
-static void print_json(struct json_object *o)
-{
-	printf("%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY));
+		print_member(json_object_array_get_idx(members, i), ctl_u64(o, "commit_index"), f);
+	print_advice(o, f);
 }
 
 int cmd_status(const struct ctl_args *args)
@@ -106,11 +104,11 @@ int cmd_status(const struct ctl_args *args)
 	}
 	if (ret < 0)
 		return ctl_fail(&err);
-	if (args->json)
-		print_json(answer);
-	else
-		print_status(answer);
 	code = health_code(answer);
+	if (args->json)
+		ctl_print_json(answer);
+	else
+		ctl_print_status(answer, stdout);
 	json_object_put(answer);
 	return code;
 }
@@ -127,7 +125,7 @@ int cmd_check(const struct ctl_args *args)
 		return ctl_fail(&err);
 	clean = ctl_bool(answer, "digest_matches") && ctl_bool(answer, "tree_clean");
 	if (args->json)
-		print_json(answer);
+		ctl_print_json(answer);
 	else
 		printf("node %" PRIu64 "  index %" PRIu64 "  digest %s  %s\n%s", ctl_u64(answer, "node"),
 		       ctl_u64(answer, "index"), ctl_str(answer, "digest"), clean ? "clean" : "DAMAGED",
@@ -166,7 +164,7 @@ int cmd_snapshot_create(const struct ctl_args *args)
 		return ctl_fail(&err);
 	}
 	if (args->json)
-		print_json(answer);
+		ctl_print_json(answer);
 	else
 		printf("snapshot at index %" PRIu64 "\n", made);
 	json_object_put(answer);
@@ -188,7 +186,12 @@ int cmd_leader_move(const struct ctl_args *args)
 	snprintf(request, sizeof(request), "{\"verb\":\"move-leader\",\"to\":%llu}", id);
 	if (ctl_admin(args, request, &answer, &err) < 0)
 		return ctl_fail(&err);
+	if (args->json) {
+		json_object_object_add(answer, "to", json_object_new_uint64(id));
+		ctl_print_json(answer);
+	} else {
+		printf("leadership is being handed to node %llu\n", id);
+	}
 	json_object_put(answer);
-	printf("leadership is being handed to node %llu\n", id);
 	return CTL_OK;
 }

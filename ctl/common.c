@@ -1,4 +1,5 @@
 /* common.c - what the verbs share: addresses, admin requests, failures. */
+#include <sodium.h>
 #include <sys/stat.h>
 
 #include "ctl/ctl.h"
@@ -108,4 +109,56 @@ bool ctl_bool(struct json_object *o, const char *name)
 	struct json_object *v;
 
 	return json_object_object_get_ex(o, name, &v) && json_object_get_boolean(v);
+}
+
+/* Length of the UTF-8 sequence at p, 0 if it is none: RFC 3629, neither overlong nor a surrogate. */
+static size_t utf8_len(const uint8_t *p, size_t left)
+{
+	static const uint32_t lowest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t len = p[0] < 0x80 ? 1 : p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+	uint32_t code = len == 1 ? p[0] : p[0] & (0x7fu >> len);
+
+	if ((p[0] & 0xc0) == 0x80 || p[0] >= 0xf8 || len > left)
+		return 0;
+	for (size_t i = 1; i < len; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (p[i] & 0x3f);
+	}
+	return code < lowest[len] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? 0 : len;
+}
+
+static bool is_utf8(const uint8_t *p, size_t left)
+{
+	while (left > 0) {
+		size_t len = utf8_len(p, left);
+
+		if (len == 0)
+			return false;
+		p += len;
+		left -= len;
+	}
+	return true;
+}
+
+void ctl_put_text(struct json_object *o, const char *name, const void *data, size_t len)
+{
+	char other[64];
+	size_t room = sodium_base64_encoded_len(len, sodium_base64_VARIANT_ORIGINAL);
+	char *base64;
+
+	if (is_utf8(data, len)) {
+		json_object_object_add(o, name, json_object_new_string_len(len > 0 ? data : "", (int)len));
+		return;
+	}
+	base64 = mem_alloc(room);
+	sodium_bin2base64(base64, room, data, len, sodium_base64_VARIANT_ORIGINAL);
+	snprintf(other, sizeof(other), "%s_base64", name);
+	json_object_object_add(o, other, json_object_new_string(base64));
+	free(base64);
+}
+
+void ctl_print_json(struct json_object *o)
+{
+	printf("%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY));
 }

@@ -65,6 +65,13 @@ int ctl_admin(const struct ctl_args *args, const char *request, struct json_obje
 uint64_t ctl_u64(struct json_object *o, const char *name);
 const char *ctl_str(struct json_object *o, const char *name);
 bool ctl_bool(struct json_object *o, const char *name);
+/* Adds bytes as they are when they are UTF-8, else as NAME_base64, for JSON knows no other text. */
+void ctl_put_text(struct json_object *o, const char *name, const void *data, size_t len);
+/* Prints o as -w json does. */
+void ctl_print_json(struct json_object *o);
+
+/* The answer to "status" as people read it. */
+void ctl_print_status(struct json_object *o, FILE *f);
 
 /* cmd_*.c */
 int cmd_init(const struct ctl_args *args);

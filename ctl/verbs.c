@@ -25,6 +25,7 @@ const struct opt ctl_init_options[] = {
 	{ .name = "cluster", .kind = OPT_STRING, .offset = AT(cluster), .value = "HEX",
 	  .def = "derived from the members; random for one node",
 	  .help = "32 hex digits, the same on every machine" },
+	FORMAT,
 	HELP,
 };
 const size_t ctl_init_option_count = ARRAY_SIZE(ctl_init_options);
@@ -36,6 +37,7 @@ const struct opt ctl_cluster_options[] = {
 	{ .name = "snapshot-interval", .kind = OPT_U64, .offset = AT(snapshot_interval),
 	  .value = "ENTRIES", .def = "0", .help = "as for quorumfsd; 0: not used" },
 	TIMEOUT,
+	FORMAT,
 	HELP,
 };
 const size_t ctl_cluster_option_count = ARRAY_SIZE(ctl_cluster_options);
