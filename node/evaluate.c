@@ -116,7 +116,6 @@ static void result_flush(struct evaluator *ev, struct list *out)
 {
 	if (!ev->result)
 		return;
-	ev->result->seen_index = ev->tail_index;
 	list_add_tail(out, &ev->result->job.link);
 	ev->result = NULL;
 }
@@ -141,6 +140,7 @@ static void answer(struct evaluator *ev, const struct eval_request *rq, int32_t 
 		.session_id = session_id,
 		.status = status,
 		.executed = executed,
+		.seen_index = ev->tail_index,
 		/* A copy marked RETRY may follow another answer, and execute after it. */
 		.final = executed || (rq->msg.flags & FS_MSG_RETRY),
 	};

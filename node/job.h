@@ -141,6 +141,7 @@ struct eval_answer {
 	int32_t status;
 	struct buf reply;
 	bool executed; /* from the session table: committed already, nothing to confirm */
+	uint64_t seen_index; /* end of the log as this answer saw it */
 	bool final;    /* binds every copy of the request (FS_MSG_FINAL) */
 };
 
@@ -152,7 +153,6 @@ struct job_eval_result {
 	size_t proposal_count;
 	struct eval_answer *answers;
 	size_t answer_count;
-	uint64_t seen_index; /* end of the log as the answers saw it */
 };
 
 /* ---- read --------------------------------------------------------------------------------------- */

@@ -236,7 +236,7 @@ void client_on_eval_result(struct replica *r, struct job_eval_result *res)
 		}
 		c = mem_calloc(1, sizeof(*c));
 		c->generation = res->generation;
-		c->seen_index = res->seen_index;
+		c->seen_index = a->seen_index;
 		c->answer = *a;
 		a->reply = BUF_INIT;
 		list_add_tail(&r->gathering_answers, &c->link);

@@ -378,6 +378,7 @@ static void check_answer(struct sim *s, const struct apply_answer *a)
 	if (!x) {
 		executed_add(s, a->uuid, a->seq, a->index, a->status, a->reply, a->reply_len);
 		s->counts.changes++;
+		client_executed(s, a);
 		load_executed(s, a);
 		return;
 	}
@@ -423,11 +424,10 @@ void check_read(struct sim_node *node, struct sim_op *op, uint64_t applied)
 		sim_fail(node->sim,
 			 "a read over node %llu saw %llu, somebody was shown %llu before it began",
 			 ull(node->id), ull(applied), ull(op->floor));
-	/* A copy that was sent again may see more; which of them is shown is not known. */
-	op->seen = op->seen ? min_u64(op->seen, applied) : applied;
+	op->seen = applied;
 }
 
-void check_reply(struct sim_client *c, struct sim_op *op, bool final)
+void check_reply(struct sim_client *c, struct sim_op *op)
 {
 	struct sim *s = c->sim;
 	struct sim_executed *x;

@@ -72,6 +72,11 @@ static void send_op(struct sim_client *c, struct sim_op *op)
 
 	if (!node_of(c))
 		return;
+	/* A read that is sent again is another one, so that it is known which view answered. */
+	if (op->sent && op->seq == 0) {
+		op->tag = m.tag = c->next_tag++;
+		op->seen = 0;
+	}
 	m.flags |= c->session_id == 0 ? FS_MSG_BEGIN : 0;
 	if (op->sent && op->seq != 0) {
 		m.flags |= FS_MSG_RETRY;
@@ -186,9 +191,12 @@ void clients_start(struct sim *s)
 
 void clients_release(struct sim *s)
 {
-	for (size_t i = 0; i < s->client_count; i++)
+	for (size_t i = 0; i < s->client_count; i++) {
 		list_for_each_safe (it, &s->clients[i].ops)
 			op_free(&s->clients[i], list_entry(it, struct sim_op, link));
+		free(s->clients[i].records);
+	}
+	history_release(&s->history);
 }
 
 bool clients_idle(const struct sim *s)
@@ -200,6 +208,62 @@ bool clients_idle(const struct sim *s)
 }
 
 /* ---- operations -------------------------------------------------------------------------------------------- */
+
+static void note_begin(struct sim_client *c, struct sim_op *op, const struct fs_request *rq)
+{
+	struct sim *s = c->sim;
+
+	op->record = history_begin(&s->history, (uint32_t)c->number, s->now, rq);
+	if (op->seq == 0)
+		return;
+	if (op->seq >= c->record_cap) {
+		c->record_cap = 2 * op->seq + 16;
+		c->records = mem_realloc(c->records, c->record_cap * sizeof(size_t));
+	}
+	c->records[op->seq] = op->record;
+}
+
+static void note_end(struct sim_client *c, struct sim_op *op)
+{
+	struct sim *s = c->sim;
+	struct fs_reply reply;
+
+	if (op->status == 0)
+		SIM_CHECK(s, fs_reply_decode(&reply, op->reply.data, op->reply.len) == 0);
+	history_end(&s->history, op->record, s->now, op->status, op->status == 0 ? &reply : NULL,
+		    op->status == 0 ? HIST_ALL : 0, op->seen ? op->seen : op->judged);
+}
+
+struct sim_client *client_by_uuid(struct sim *s, const uint8_t uuid[KV_UUID_SIZE])
+{
+	for (size_t i = 0; i < s->client_count; i++)
+		if (memcmp(s->clients[i].uuid, uuid, KV_UUID_SIZE) == 0)
+			return &s->clients[i];
+	return NULL;
+}
+
+void client_judged(struct sim *s, const struct eval_answer *a)
+{
+	struct sim_client *c = client_by_uuid(s, a->uuid);
+
+	if (!c)
+		return;
+	list_for_each (it, &c->ops) {
+		struct sim_op *op = list_entry(it, struct sim_op, link);
+
+		if (op->seq == a->seq)
+			op->judged = a->seen_index;
+	}
+}
+
+void client_executed(struct sim *s, const struct apply_answer *a)
+{
+	struct sim_client *c = client_by_uuid(s, a->uuid);
+
+	SIM_CHECK(s, c && a->seq < c->next_seq);
+	if (!s->history.ops[c->records[a->seq]].done)
+		history_set_index(&s->history, c->records[a->seq], a->index);
+}
 
 static void issue(struct sim_client *c)
 {
@@ -216,6 +280,7 @@ static void issue(struct sim_client *c)
 	fs_request_encode(&rq, &op->body);
 	op->called_ns = s->now;
 	op->floor = s->exposed;
+	note_begin(c, op, &rq);
 	list_add_tail(&c->ops, &op->link);
 	c->op_count++;
 	s->counts.ops++;
@@ -313,7 +378,8 @@ static void on_reply(struct sim_client *c, const struct fs_msg *m)
 		s->counts.acked += op->status == 0;
 		s->counts.errors += op->status != 0;
 		s->counts.reads += op->seq == 0;
-		check_reply(c, op, m->flags & FS_MSG_FINAL);
+		check_reply(c, op);
+		note_end(c, op);
 		load_answered(c, op);
 		op_free(c, op);
 		return;

@@ -89,6 +89,11 @@ struct coro *coro_current(void)
 	return current;
 }
 
+void coro_abandon(void)
+{
+	current = NULL;
+}
+
 void coro_free(struct coro *c)
 {
 	if (!c)

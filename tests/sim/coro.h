@@ -16,6 +16,8 @@ bool coro_resume(struct coro *c);
 void coro_yield(void);
 /* NULL outside of any. */
 struct coro *coro_current(void);
+/* Whoever is current never goes on: a long jump to outside of all of them follows. */
+void coro_abandon(void);
 void coro_free(
 	struct coro *c); /* must have ended, or is abandoned with what it holds; accepts NULL */
 

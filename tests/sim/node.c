@@ -384,10 +384,17 @@ static void note_reads(struct sim_worker *slot, struct sim_node *node)
 	}
 }
 
-struct round {
-	struct sim_node *node;
-	struct sim_worker *slot;
-};
+static void note_judged(struct sim_worker *slot, struct sim_node *node)
+{
+	list_for_each (it, &slot->done) {
+		struct job *job = list_entry(it, struct job, link);
+		struct job_eval_result *res = CONTAINER_OF(job, struct job_eval_result, job);
+
+		for (size_t i = 0; job->type == JOB_EVAL_RESULT && i < res->answer_count; i++)
+			if (!res->answers[i].executed)
+				client_judged(node->sim, &res->answers[i]);
+	}
+}
 
 static void run_round(void *arg)
 {
@@ -404,6 +411,8 @@ static void run_round(void *arg)
 		note_applied(slot, node);
 	else if (slot->kind == WORKER_READ)
 		note_reads(slot, node);
+	else if (slot->kind == WORKER_EVALUATE)
+		note_judged(slot, node);
 }
 
 /* true when the round is over and its results are on their way. */
@@ -412,7 +421,7 @@ static void resume_round(struct sim_node *node, struct sim_worker *slot)
 	struct sim *s = node->sim;
 	struct sim_event *e;
 
-	if (!coro_resume(slot->coro) || s->broken)
+	if (!coro_resume(slot->coro))
 		return;
 	coro_free(slot->coro);
 	slot->coro = NULL;

@@ -25,6 +25,7 @@
 #include "net/net.h"
 #include "node/replica_internal.h"
 #include "node/worker.h"
+#include "tests/history/history.h"
 #include "tests/sim/coro.h"
 
 #define SIM_NODES_MAX 12 /* over the life of a run; members at a time: 7 */
@@ -193,8 +194,10 @@ struct sim_op {
 	struct buf body;
 	bool sent, retried, done, given_up;
 	uint64_t called_ns, returned_ns, sent_ns;
-	uint64_t floor; /* the newest index that anybody was shown before it began */
-	uint64_t seen;  /* reads: applied index of the view that answered */
+	uint64_t floor;  /* the newest index that anybody was shown before it began */
+	uint64_t seen;   /* the state that answered: a change's own entry, a view's applied index */
+	uint64_t judged; /* the last evaluation saw the log up to here: the index of an error */
+	size_t record;   /* in the history */
 	int32_t status;
 	struct buf reply;
 };
@@ -211,6 +214,8 @@ struct sim_client {
 	uint64_t session_id;
 	uint64_t next_seq, next_tag;
 	struct list ops; /* struct sim_op under way, ascending */
+	size_t *records; /* by number of a change: where it is in the history */
+	size_t record_cap;
 	size_t op_count;
 	uint64_t connect_ns, issue_ns, alive_ns, resend_ns;
 	bool resend_due, holder, soft;
@@ -260,10 +265,10 @@ struct sim {
 	struct htable executed; /* struct sim_executed by (uuid, seq) */
 	uint64_t *leaders;      /* by term */
 	size_t leaders_cap;
-	jmp_buf failed;
-	bool broken; /* failed inside a coroutine */
+	sigjmp_buf failed;
 	char reason[512];
 	struct sim_load *load;
+	struct history history;
 };
 
 /* The run under way, and the node whose code runs; for the seams alone. */
@@ -330,6 +335,11 @@ void client_to(struct sim_node *node, uint64_t conn, struct buf *payload);
 void client_move(struct sim_client *c);
 void client_die(struct sim_client *c);
 struct sim_op *client_op(struct sim *s, uint64_t conn, uint64_t tag); /* NULL: nobody waits */
+struct sim_client *client_by_uuid(struct sim *s, const uint8_t uuid[KV_UUID_SIZE]); /* or NULL */
+/* The evaluator answers a change without an entry, seeing the log up to this index. */
+void client_judged(struct sim *s, const struct eval_answer *a);
+/* The first node applied a client's change. */
+void client_executed(struct sim *s, const struct apply_answer *a);
 bool clients_idle(const struct sim *s);
 
 /* load.c */
@@ -358,7 +368,7 @@ void check_cut(struct sim_node *node, uint64_t index);
 void check_boot(struct sim_node *node, const struct store_boot *boot, const struct kv_meta *state);
 /* A view with this applied index answered a copy of a read. */
 void check_read(struct sim_node *node, struct sim_op *op, uint64_t applied);
-void check_reply(struct sim_client *c, struct sim_op *op, bool final);
+void check_reply(struct sim_client *c, struct sim_op *op);
 bool check_converged(struct sim *s);
 void check_end(struct sim *s);
 struct kv_meta node_meta(struct sim_node *node);

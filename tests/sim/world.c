@@ -1,5 +1,6 @@
 /* world.c - the queue of events and one run from its first event to its last. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -122,13 +123,24 @@ void sim_fail(struct sim *s, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(s->reason + len, sizeof(s->reason) - (size_t)len, fmt, args);
 	va_end(args);
-	/* From inside a coroutine there is no way back to the run's frame. */
-	if (coro_current())
-		s->broken = true;
-	else
-		longjmp(s->failed, 1);
-	for (;;)
-		coro_yield();
+	coro_abandon();
+	siglongjmp(s->failed, 1);
+}
+
+/* Assertions of the product end the run, not the program. */
+void __assert_fail(const char *text, const char *file, unsigned line, const char *function)
+{
+	if (sim_now)
+		sim_fail(sim_now, "%s:%u: %s: assertion '%s'", file, line, function, text);
+	fprintf(stderr, "%s:%u: %s: assertion '%s'\n", file, line, function, text);
+	abort();
+}
+
+static void on_signal(int number)
+{
+	if (sim_now)
+		sim_fail(sim_now, "signal %d", number);
+	_exit(1);
 }
 
 /* ---- one run ------------------------------------------------------------------------------------------ */
@@ -197,8 +209,6 @@ static void step(struct sim *s)
 	dispatch(s, e);
 	if (!e->kept)
 		event_free(e);
-	if (s->broken)
-		longjmp(s->failed, 1);
 	if (s->counts.steps > STEPS_MAX)
 		sim_fail(s, "%llu events and no end", (unsigned long long)s->counts.steps);
 }
@@ -274,7 +284,9 @@ int sim_run(struct sim *s)
 	swarm_draw(s);
 	sim_now = s;
 	sim_here = NULL;
-	if (setjmp(s->failed) != 0) {
+	signal(SIGABRT, on_signal);
+	signal(SIGSEGV, on_signal);
+	if (sigsetjmp(s->failed, 1) != 0) {
 		sim_here = NULL;
 		return -1;
 	}
