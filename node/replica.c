@@ -589,23 +589,30 @@ int replica_bulk_frame(struct replica *r, uint64_t conn_id, uint64_t peer_id, co
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
+static uint64_t limit(uint64_t wanted, uint64_t otherwise)
+{
+	return wanted != 0 ? wanted : otherwise;
+}
+
 static struct raft *make_core(const struct replica_options *o, const struct store_boot *boot,
 			      const struct kv_meta *state, struct err *err)
 {
+	const struct replica_limits *l = &o->limits;
+	uint64_t tail = limit(l->keep_tail_bytes, KEEP_TAIL_BYTES);
 	struct raft_options options = {
 		.self = o->self,
 		.group = o->group,
 		.seed = o->seed,
 		.election_ticks = o->election_ticks,
 		.heartbeat_ticks = o->heartbeat_ticks,
-		.max_message_bytes = MAX_MESSAGE_BYTES,
-		.max_inflight_messages = MAX_INFLIGHT_MESSAGES,
-		.max_inflight_bytes = MAX_INFLIGHT_BYTES,
-		.max_uncommitted_bytes = MAX_UNCOMMITTED_BYTES,
-		.max_apply_bytes = MAX_APPLY_BYTES,
-		.max_cache_bytes = MAX_CACHE_BYTES,
+		.max_message_bytes = limit(l->max_message_bytes, MAX_MESSAGE_BYTES),
+		.max_inflight_messages = (uint32_t)limit(l->max_inflight_messages, MAX_INFLIGHT_MESSAGES),
+		.max_inflight_bytes = limit(l->max_inflight_bytes, MAX_INFLIGHT_BYTES),
+		.max_uncommitted_bytes = limit(l->max_uncommitted_bytes, MAX_UNCOMMITTED_BYTES),
+		.max_apply_bytes = limit(l->max_apply_bytes, MAX_APPLY_BYTES),
+		.max_cache_bytes = limit(l->max_cache_bytes, MAX_CACHE_BYTES),
 		.keep_tail_bytes = o->snapshot_threshold >= 0 ?
-			min_u64(KEEP_TAIL_BYTES, (uint64_t)o->snapshot_threshold) : KEEP_TAIL_BYTES,
+			min_u64(tail, (uint64_t)o->snapshot_threshold) : tail,
 	};
 	struct raft_boot rb = {
 		.hard = boot->hard,

@@ -29,6 +29,14 @@ struct replica_io_ops { /* calls return at once; results come back as events */
 	void (*fatal)(void *ctx, const struct err *err); /* the process must end */
 };
 
+/* Of the core (raft_options, where they are told); 0: the value that programs use. */
+struct replica_limits {
+	size_t max_message_bytes;
+	uint32_t max_inflight_messages;
+	uint64_t max_inflight_bytes, max_uncommitted_bytes, max_apply_bytes, max_cache_bytes;
+	uint64_t keep_tail_bytes; /* at most; the snapshot threshold bounds it too */
+};
+
 struct replica_options {
 	uint64_t self;
 	uint32_t group;
@@ -37,6 +45,7 @@ struct replica_options {
 	int64_t snapshot_threshold;
 	uint64_t snapshot_interval;
 	uint64_t log_bytes; /* live log at start */
+	struct replica_limits limits; /* the simulator makes them tiny */
 };
 
 struct replica;

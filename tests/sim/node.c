@@ -219,6 +219,7 @@ static void start_replica(struct sim_node *node, const struct store_boot *boot,
 		.snapshot_threshold = s->swarm.snapshot_threshold,
 		.snapshot_interval = s->swarm.snapshot_interval,
 		.log_bytes = store_log_bytes(node->store),
+		.limits = s->swarm.limits,
 	};
 	struct err err = ERR_INIT;
 

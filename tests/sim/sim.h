@@ -71,6 +71,7 @@ struct swarm {
 	int64_t snapshot_threshold;
 	uint64_t snapshot_interval;
 	uint64_t wal_limit_bytes;
+	struct replica_limits limits;
 	uint64_t work_min_ns, work_max_ns; /* a worker's round */
 	unsigned burst;                    /* jobs that a worker finds at once, at most */
 	bool files;                        /* operations on files, else on kv keys alone */

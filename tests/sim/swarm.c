@@ -50,6 +50,25 @@ static void draw_faults(struct sim *s, struct swarm *w)
 	w->wall_jump = flip(s, 300) ? 300 : 0;
 }
 
+/* Tiny windows: what is full once in a year is full all the time. */
+static void draw_limits(struct sim *s, struct replica_limits *l)
+{
+	if (flip(s, 300))
+		l->max_message_bytes = draw(s, 100, 20000);
+	if (flip(s, 300))
+		l->max_inflight_messages = (uint32_t)draw(s, 1, 4);
+	if (flip(s, 200))
+		l->max_inflight_bytes = draw(s, 500, 50000);
+	if (flip(s, 200))
+		l->max_uncommitted_bytes = draw(s, 500, 50000);
+	if (flip(s, 200))
+		l->max_apply_bytes = draw(s, 200, 20000);
+	if (flip(s, 300))
+		l->max_cache_bytes = draw(s, 200, 20000);
+	if (flip(s, 500))
+		l->keep_tail_bytes = draw(s, 100, 10000);
+}
+
 void swarm_draw(struct sim *s)
 {
 	struct swarm *w = &s->swarm;
@@ -75,6 +94,7 @@ void swarm_draw(struct sim *s)
 	w->work_max_ns = w->work_min_ns +
 			 (flip(s, 300) ? draw(s, SIM_MS, 30 * SIM_MS) : draw(s, 50000, 2 * SIM_MS));
 	w->burst = flip(s, 500) ? (unsigned)draw(s, 1, 4) : 64;
+	draw_limits(s, &w->limits);
 	if (wanted_nodes)
 		w->nodes = wanted_nodes;
 	if (wanted_ops)
@@ -93,7 +113,10 @@ void swarm_print(const struct swarm *w, FILE *out)
 		"transfer %u, snapshot %u, death %u; clocks %u ppm, wall jumps %u per mille\n"
 		"store: segments %zu, snapshot threshold %lld interval %llu, wal %llu; work "
 		"%llu..%llu us, "
-		"burst %u\n",
+		"burst %u\n"
+		"limits: message %zu, in flight %u messages %llu bytes, uncommitted %llu, apply "
+		"%llu, cache %llu, "
+		"tail %llu\n",
 		w->nodes, w->clients, w->ops, (unsigned long long)(w->chaos_ns / SIM_S),
 		w->inflight_max, w->think_ms, w->files ? "files and keys" : "keys",
 		(unsigned long long)w->delay_min_ns / 1000,
@@ -103,5 +126,10 @@ void swarm_print(const struct swarm *w, FILE *out)
 		w->wall_jump, w->segment_bytes, (long long)w->snapshot_threshold,
 		(unsigned long long)w->snapshot_interval, (unsigned long long)w->wal_limit_bytes,
 		(unsigned long long)w->work_min_ns / 1000,
-		(unsigned long long)w->work_max_ns / 1000, w->burst);
+		(unsigned long long)w->work_max_ns / 1000, w->burst, w->limits.max_message_bytes,
+		w->limits.max_inflight_messages, (unsigned long long)w->limits.max_inflight_bytes,
+		(unsigned long long)w->limits.max_uncommitted_bytes,
+		(unsigned long long)w->limits.max_apply_bytes,
+		(unsigned long long)w->limits.max_cache_bytes,
+		(unsigned long long)w->limits.keep_tail_bytes);
 }
