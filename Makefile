@@ -193,14 +193,20 @@ $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(TESTLIB) $(call archives,al
 $(BUILD)/tests/history/%: $(BUILD)/obj/tests/history/%.o $(HISTORY_LIB) $(TESTLIB) \
 		$(call archives,fs)
 	$(call link,-lcmocka)
+# Calls that reach the simulated disks (tests/sim/sim_calls.c) in everything linked with them.
+SIM_WRAPPED := access close closedir dirfd faccessat fallocate fdatasync fdopendir flock fstat fstatat \
+	fstatvfs fsync ftruncate getrandom link linkat lseek lstat mkdir mkdirat open openat \
+	opendir pread preadv pwrite pwritev read readdir rename renameat rmdir stat statvfs \
+	unlink unlinkat write
+SIM_DISK_FLAGS := $(addprefix -Wl$(comma)--wrap=,$(SIM_WRAPPED))
 # What would be threads in the store are coroutines there (tests/sim/seams.c).
 SIM_THREADS := pthread_create pthread_join pthread_cond_wait pthread_cond_broadcast
 $(BUILD)/tests/sim/sim: $(call objects_of,$(SIM_CLUSTER_SOURCES) $(SIM_DISK_SOURCES)) \
 		$(HISTORY_LIB) $(TESTLIB) $(call archives,all)
-	$(call link,$(addprefix -Wl$(comma)--wrap=,$(SIM_THREADS)))
+	$(call link,$(SIM_DISK_FLAGS) $(addprefix -Wl$(comma)--wrap=,$(SIM_THREADS)))
 $(BUILD)/tests/sim/%: $(BUILD)/obj/tests/sim/%.o $(call objects_of,$(SIM_DISK_SOURCES)) $(TESTLIB) \
 		$(call archives,all)
-	$(call link,-lcmocka)
+	$(call link,$(SIM_DISK_FLAGS) -lcmocka)
 $(BUILD)/tests/fault/%: $(BUILD)/obj/tests/fault/%.o $(call shared_objects,fault) $(TESTLIB) \
 		$(call archives,all)
 	$(call link,-lcmocka)

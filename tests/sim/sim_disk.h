@@ -17,7 +17,7 @@
  * which case its file's own sync does not help; any subset of the pending ones survives, each whole.
  * A power loss draws what survives; the crash of a process alone loses nothing.
  *
- * Deterministic: seed and calls decide everything; readdir() returns names in order. One thread, though
+ * Deterministic: seed and calls decide everything, also the order of readdir(). One thread, though
  * coroutines may change places in wait_ns(). Every function here takes paths with /sim/<name>/.
  */
 #ifndef TESTS_SIM_SIM_DISK_H
@@ -26,9 +26,9 @@
 #include "base/base.h"
 #include "base/buf.h"
 
-#define SIM_DISK_ROOT   "/sim"
-#define SIM_FD_BASE     (1 << 24)
-#define SIM_PAGE_SIZE   4096u
+#define SIM_DISK_ROOT "/sim"
+#define SIM_FD_BASE (1 << 24)
+#define SIM_PAGE_SIZE 4096u
 #define SIM_SECTOR_SIZE 512u
 
 struct sim_disk;
@@ -86,23 +86,23 @@ void sim_disk_set_latency(struct sim_disk *d, const struct sim_disk_latency *lat
 
 /* ---- faults ------------------------------------------------------------------------------------- */
 
-enum sim_call { /* bits */
-	SIM_CALL_CREATE = 1 << 0,   /* open() that makes a file, mkdir() */
-	SIM_CALL_WRITE = 1 << 1,
-	SIM_CALL_TRUNCATE = 1 << 2, /* ftruncate(), fallocate(), O_TRUNC */
-	SIM_CALL_SYNC = 1 << 3,     /* of a file */
-	SIM_CALL_SYNC_DIR = 1 << 4,
-	SIM_CALL_RENAME = 1 << 5,   /* and link() */
-	SIM_CALL_UNLINK = 1 << 6,   /* and rmdir() */
-	SIM_CALL_CHANGES = (1 << 7) - 1, /* all of the above: what crash_at counts */
-	SIM_CALL_READ = 1 << 7,
-	SIM_CALL_OPEN = 1 << 8,     /* of what is there */
+enum sim_io {                         /* bits */
+	      SIM_IO_CREATE = 1 << 0, /* open() that makes a file, mkdir() */
+	      SIM_IO_WRITE = 1 << 1,
+	      SIM_IO_TRUNCATE = 1 << 2, /* ftruncate(), fallocate(), O_TRUNC */
+	      SIM_IO_SYNC = 1 << 3,     /* of a file */
+	      SIM_IO_SYNC_DIR = 1 << 4,
+	      SIM_IO_RENAME = 1 << 5,        /* and link() */
+	      SIM_IO_UNLINK = 1 << 6,        /* and rmdir() */
+	      SIM_IO_CHANGES = (1 << 7) - 1, /* all of the above: what crash_at counts */
+	      SIM_IO_READ = 1 << 7,
+	      SIM_IO_OPEN = 1 << 8, /* of what is there */
 };
 
-enum sim_fault_kind {
-	SIM_FAULT_ERROR,       /* the call fails with .error and does nothing */
-	SIM_FAULT_SHORT,       /* a write or read transfers only some of its bytes */
-	SIM_FAULT_SYNC,        /* a sync fails with EIO: a part of the sectors got there, yet all are clean now */
+enum sim_disk_fault_kind {
+	SIM_FAULT_ERROR, /* the call fails with .error and does nothing */
+	SIM_FAULT_SHORT, /* a write or read transfers only some of its bytes */
+	SIM_FAULT_SYNC, /* a sync fails with EIO: a part of the sectors got there, yet all are clean now */
 	SIM_FAULT_SYNC_REVERT, /* ... and programs see the old bytes of the others from now on, not the new */
 	SIM_FAULT_LOST,        /* a write that never gets to the platter, whatever is synced */
 	SIM_FAULT_MISDIRECTED, /* a write that gets to the platter elsewhere in the file */
@@ -110,18 +110,20 @@ enum sim_fault_kind {
 	SIM_FAULT_LIE,         /* a sync that returns 0 and does nothing: outside of the contract */
 };
 
-struct sim_fault {
-	enum sim_fault_kind kind;
-	unsigned calls;   /* enum sim_call; 0: all that the kind can hit */
+struct sim_disk_fault {
+	enum sim_disk_fault_kind kind;
+	unsigned calls;   /* enum sim_io; 0: all that the kind can hit */
 	const char *name; /* a part of the path; NULL: any. Copied. */
 	uint64_t after;   /* so many matching calls go well first */
 	uint64_t times;   /* and so many are hit then; 0: one */
 	int error;        /* SIM_FAULT_ERROR: ENOSPC, EIO, ... */
 };
 
-void sim_disk_arm(struct sim_disk *d, const struct sim_fault *fault); /* beside those armed before */
-void sim_disk_disarm(struct sim_disk *d);                             /* all of them */
-uint64_t sim_disk_hits(const struct sim_disk *d); /* calls that faults hit, since the disk was made */
+void sim_disk_arm(struct sim_disk *d,
+		  const struct sim_disk_fault *fault); /* beside those armed before */
+void sim_disk_disarm(struct sim_disk *d);              /* all of them */
+uint64_t
+sim_disk_hits(const struct sim_disk *d); /* calls that faults hit, since the disk was made */
 
 /* At rest, on platter and in the cache. 0, -ENOENT, -EINVAL beyond the end. */
 int sim_disk_flip(struct sim_disk *d, const char *path, uint64_t offset, uint8_t mask);
