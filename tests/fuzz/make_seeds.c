@@ -427,8 +427,18 @@ static void seed_texts(void)
 	static const char *const verbs[] = { "{\"verb\":\"status\"}",
 					     "{\"verb\":\"check\",\"tree\":true}",
 					     "{\"verb\":\"move-leader\",\"to\":3}" };
+	static const char *const answers[] = {
+		"{\"ok\":true,\"health\":\"degraded\",\"voters\":3,\"voters_up\":2,\"members\":[{"
+		"\"id\":1,\"self\":true,"
+		"\"free_bytes\":5000},{\"id\":2,\"connected\":false,\"last_error\":\"refused\"}]}",
+		"{\"health\":\"no-quorum\",\"snapshot_error\":\"no space\"}",
+	};
 	char name[8];
 
+	for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
+		snprintf(name, sizeof(name), "%zu", i);
+		put_text("answer", name, answers[i]);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
 		snprintf(name, sizeof(name), "%zu", i);
 		put_text("options", name, options[i]);
@@ -465,6 +475,7 @@ int main(int argc, char **argv)
 	seed_bulk();
 	seed_texts();
 	put_random("block", 4, 40);
+	put_random("replica", 8, 200);
 	put_random("log", 6, 60);
 	put_random("superblock", 6, 48);
 	return 0;
