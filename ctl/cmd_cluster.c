@@ -63,8 +63,8 @@ static void daemon_path(char *out, size_t len)
 
 static int spawn_node(const struct ctl_args *args, const char *base, int n, pid_t *pid, struct err *err)
 {
-	char program[PATH_MAX], dir[PATH_MAX], log[PATH_MAX], threshold[64], interval[64];
-	char *argv[] = { program, threshold, interval, dir, NULL };
+	char program[PATH_MAX], dir[PATH_MAX], log[PATH_MAX], threshold[64], interval[64], ttl[64];
+	char *argv[] = { program, threshold, interval, ttl, dir, NULL };
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	int ret;
@@ -76,6 +76,7 @@ static int spawn_node(const struct ctl_args *args, const char *base, int n, pid_
 		 (long long)args->snapshot_threshold);
 	snprintf(interval, sizeof(interval), "--snapshot-interval=%llu",
 		 (unsigned long long)args->snapshot_interval);
+	snprintf(ttl, sizeof(ttl), "--session-ttl=%llu", (unsigned long long)args->session_ttl_ms);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0600);

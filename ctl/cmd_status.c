@@ -77,6 +77,7 @@ void ctl_print_status(struct json_object *o, FILE *f)
 	fprintf(f, "log %s (from %" PRIu64 ")  state %s  snapshot at %" PRIu64 "%s  clients %" PRIu64 "\n", log,
 	        ctl_u64(o, "first_index"), state, ctl_u64(o, "snapshot_index"),
 	        ctl_bool(o, "fetch_running") ? " (receiving one)" : "", ctl_u64(o, "clients"));
+	fprintf(f, "sessions %" PRIu64 "  orphans %" PRIu64 "\n", ctl_u64(o, "sessions"), ctl_u64(o, "orphans"));
 	fprintf(f, "%-5s %-8s %-22s %-10s %-10s %s\n", "NODE", "ROLE", "ADDRESS", "STATE", "LAG", "DISK FREE");
 	if (!json_object_object_get_ex(o, "members", &members) ||
 	    !json_object_is_type(members, json_type_array))
@@ -84,6 +85,68 @@ void ctl_print_status(struct json_object *o, FILE *f)
 	for (size_t i = 0; i < json_object_array_length(members); i++)
 		print_member(json_object_array_get_idx(members, i), ctl_u64(o, "commit_index"), f);
 	print_advice(o, f);
+}
+
+static void print_session(struct json_object *s)
+{
+	char node[24] = "-", id[24] = "-";
+
+	if (ctl_u64(s, "node") != 0)
+		snprintf(node, sizeof(node), "%" PRIu64, ctl_u64(s, "node"));
+	if (ctl_u64(s, "id") != 0)
+		snprintf(id, sizeof(id), "%" PRIu64, ctl_u64(s, "id"));
+	printf("%-32s %-10s %-5s %8.1f s  %s%s\n", ctl_str(s, "uuid"), id, node,
+	       (double)ctl_u64(s, "heard_ms_ago") / 1000, ctl_bool(s, "mount") ? "mount" : "client",
+	       ctl_bool(s, "gone") ? ", gone" : ctl_bool(s, "heard") ? "" : ", not heard yet");
+}
+
+static void print_sessions(struct json_object *o)
+{
+	struct json_object *list = NULL;
+
+	printf("%-32s %-10s %-5s %10s  %s\n", "UUID", "ID", "NODE", "UNHEARD", "KIND");
+	if (!json_object_object_get_ex(o, "sessions", &list))
+		return;
+	for (size_t i = 0; i < json_object_array_length(list); i++)
+		print_session(json_object_array_get_idx(list, i));
+	if (!ctl_bool(o, "complete"))
+		printf("... and more\n");
+}
+
+/* The address of the leader when that is another node; "" when it is this one, or nobody. */
+static const char *leader_elsewhere(struct json_object *status)
+{
+	struct json_object *members = NULL;
+
+	if (!json_object_object_get_ex(status, "members", &members) ||
+	    ctl_u64(status, "leader") == ctl_u64(status, "node"))
+		return "";
+	for (size_t i = 0; i < json_object_array_length(members); i++) {
+		struct json_object *m = json_object_array_get_idx(members, i);
+
+		if (ctl_u64(m, "id") == ctl_u64(status, "leader"))
+			return ctl_str(m, "address");
+	}
+	return "";
+}
+
+/* Only the leader hears of all sessions: it is asked, whichever node was named. */
+static int show_sessions(const struct ctl_args *args, struct json_object *status)
+{
+	struct ctl_args ask = *args;
+	struct json_object *answer = NULL;
+	struct err err = ERR_INIT;
+
+	if (leader_elsewhere(status)[0])
+		ask.node = leader_elsewhere(status);
+	if (ctl_admin(&ask, "{\"verb\":\"sessions\"}", &answer, &err) < 0)
+		return ctl_fail(&err);
+	if (args->json)
+		ctl_print_json(answer);
+	else
+		print_sessions(answer);
+	json_object_put(answer);
+	return CTL_OK;
 }
 
 int cmd_status(const struct ctl_args *args)
@@ -104,6 +167,11 @@ int cmd_status(const struct ctl_args *args)
 	}
 	if (ret < 0)
 		return ctl_fail(&err);
+	if (args->sessions) {
+		code = show_sessions(args, answer);
+		json_object_put(answer);
+		return code;
+	}
 	code = health_code(answer);
 	if (args->json)
 		ctl_print_json(answer);

@@ -36,6 +36,8 @@ struct ctl_args {
 	uint64_t timeout_ms;
 	int64_t snapshot_threshold;
 	uint64_t snapshot_interval;
+	uint64_t session_ttl_ms;
+	bool sessions;
 	int operand_count;
 	char **operands;
 };

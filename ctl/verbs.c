@@ -1,5 +1,6 @@
 /* verbs.c - the tables: verbs and their options. The man page is compared with them. */
 #include "ctl/ctl.h"
+#include "node/node.h"
 
 #define AT(field) offsetof(struct ctl_args, field)
 #define HELP                                                                                    \
@@ -36,6 +37,9 @@ const struct opt ctl_cluster_options[] = {
 	  .max = INT64_MAX },
 	{ .name = "snapshot-interval", .kind = OPT_U64, .offset = AT(snapshot_interval),
 	  .value = "ENTRIES", .def = "0", .help = "as for quorumfsd; 0: not used" },
+	{ .name = "session-ttl", .kind = OPT_U64, .offset = AT(session_ttl_ms), .value = "MS",
+	  .def = "30000", .help = "as for quorumfsd", .min = NODE_SESSION_TTL_MS_MIN,
+	  .max = NODE_SESSION_TTL_MS_MAX },
 	TIMEOUT,
 	FORMAT,
 	HELP,
@@ -49,6 +53,8 @@ const struct opt ctl_status_options[] = {
 	NODE, TIMEOUT, FORMAT,
 	{ .name = "wait", .kind = OPT_FLAG, .offset = AT(wait),
 	  .help = "wait until there is a leader, at most the timeout" },
+	{ .name = "sessions", .kind = OPT_FLAG, .offset = AT(sessions),
+	  .help = "list the clients' sessions instead, as the leader knows them" },
 	HELP,
 };
 const size_t ctl_status_option_count = ARRAY_SIZE(ctl_status_options);

@@ -56,11 +56,17 @@ enum fs_op {
 	FS_KV_PUT,       /* name = key, data */
 	FS_KV_APPEND,
 	FS_KV_DELETE,
+	FS_SESSION_BEGIN, /* data: FS_SESSION_NAME_SIZE bytes of the session it replaces, or none. Changes
+			   * nothing by itself but is always logged, so a session has begun when it returns */
 	/* the leader's own, never from clients */
 	FS_ORPHAN_HOLD = 128, /* ino, data = list of le64 session ids that hold it open */
 	FS_RECLAIM,           /* ino, flags: drop up to FS_RECLAIM_BLOCKS blocks, finally the inode */
 	FS_MAKE_ROOT,         /* the first entry of an empty file system */
+	FS_SESSION_END,       /* data: names of sessions that end; they hold nothing any more */
 };
+
+/* How requests name sessions: uuid, then le64 id. */
+#define FS_SESSION_NAME_SIZE (KV_UUID_SIZE + 8)
 
 enum fs_setattr_valid {
 	FS_SET_MODE = 1,

@@ -4,6 +4,14 @@
  *
  * Only the session ever sends an operation twice. It gets its channel as a table of functions: a net
  * client, an in-process queue of an embedded node, or a test's.
+ *
+ * A mount begins its session at once, a tool with its first change. About once a second it says that it is
+ * alive, and a leader confirms. When nothing was confirmed for the time to live less the clock-rate bound,
+ * the session may have ended: what it gave must not be relied on any more (fs_session_is_kept()), but
+ * whatever waits goes on waiting, as without a leader nothing ends. Once a leader says that it did end,
+ * changes that were sent and not answered fail with EIO (they may or may not have taken effect, and never
+ * will from then on), and a new session begins that replaces the old one; reads, and what was never sent,
+ * just go on in it.
  */
 #ifndef FS_FS_SESSION_H
 #define FS_FS_SESSION_H
@@ -23,7 +31,7 @@ struct fs_channel_ops {
 };
 
 struct fs_session_options {
-	uint8_t uuid[KV_UUID_SIZE]; /* fresh random for every session */
+	uint8_t uuid[KV_UUID_SIZE]; /* fresh random for every session; those that replace it make their own */
 	bool holder;        /* a mount */
 	bool hard;          /* wait for ever; else fail with -ETIMEDOUT */
 	uint32_t timeo_ms;  /* soft: after this long without an answer */
@@ -70,8 +78,12 @@ void fs_session_on_message(struct fs_session *s, const void *data, size_t len);
 struct fs_session_stats {
 	uint64_t submitted, answered, resent, timed_out, open;
 	uint64_t longest_wait_ms; /* of any answered request */
+	uint64_t session_id;      /* 0: none has begun yet */
+	uint64_t ended;           /* sessions that ended under us */
 	bool connected, has_leader;
 };
+/* Is what the session gave still certain? Locks, delegations and the like must be asked this at each use. */
+bool fs_session_is_kept(struct fs_session *s);
 void fs_session_stats(struct fs_session *s, struct fs_session_stats *stats);
 
 #endif

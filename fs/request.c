@@ -58,9 +58,11 @@ static const struct {
 	[FS_KV_PUT] = { "kv-put", OP_GROWS },
 	[FS_KV_APPEND] = { "kv-append", OP_GROWS },
 	[FS_KV_DELETE] = { "kv-delete", 0 },
+	[FS_SESSION_BEGIN] = { "session-begin", 0 },
 	[FS_ORPHAN_HOLD] = { "orphan-hold", OP_INTERNAL },
 	[FS_RECLAIM] = { "reclaim", OP_INTERNAL },
 	[FS_MAKE_ROOT] = { "make-root", OP_INTERNAL },
+	[FS_SESSION_END] = { "session-end", OP_INTERNAL },
 };
 
 static bool op_known(uint8_t op)

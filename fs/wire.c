@@ -3,12 +3,12 @@
 
 #include "base/cursor.h"
 
-#define MSG_VERSION 1
-#define MSG_FLAGS (FS_MSG_RETRY | FS_MSG_BEGIN | FS_MSG_HOLDER | FS_MSG_FINAL)
+#define MSG_VERSION 2
+#define MSG_FLAGS (FS_MSG_RETRY | FS_MSG_BEGIN | FS_MSG_HOLDER | FS_MSG_FINAL | FS_MSG_EXPIRED)
 
 /*
  * Message. Little-endian.     off size
- *   version, now 1              0   1
+ *   version, now 2              0   1
  *   type                        1   1
  *   flags                       2   1
  *   1: there is a leader        3   1
@@ -17,8 +17,10 @@
  *   seq                        28   8
  *   low                        36   8
  *   session id                 44   8
- *   status                     52   4   0 or a negative errno
- *   body                       56   to the end
+ *   stamp                      52   8
+ *   time to live, ms           60   4
+ *   status                     64   4   0 or a negative errno
+ *   body                       68   to the end
  */
 void fs_msg_encode(const struct fs_msg *m, struct buf *out)
 {
@@ -31,6 +33,8 @@ void fs_msg_encode(const struct fs_msg *m, struct buf *out)
 	buf_put_le64(out, m->seq);
 	buf_put_le64(out, m->low);
 	buf_put_le64(out, m->session_id);
+	buf_put_le64(out, m->stamp);
+	buf_put_le32(out, m->ttl_ms);
 	buf_put_le32(out, (uint32_t)m->status);
 	buf_put(out, m->body, m->body_len);
 }
@@ -50,6 +54,7 @@ static bool body_fits(const struct fs_msg *m)
 	case FS_MSG_BYE:
 	case FS_MSG_ALIVE:
 	case FS_MSG_STATE:
+	case FS_MSG_KEPT:
 		return m->body_len == 0;
 	default:
 		return false;
@@ -70,6 +75,8 @@ int fs_msg_decode(struct fs_msg *m, const void *data, size_t len)
 	r.seq = cursor_le64(&c);
 	r.low = cursor_le64(&c);
 	r.session_id = cursor_le64(&c);
+	r.stamp = cursor_le64(&c);
+	r.ttl_ms = cursor_le32(&c);
 	r.status = (int32_t)cursor_le32(&c);
 	r.body_len = cursor_left(&c);
 	r.body = cursor_bytes(&c, r.body_len);

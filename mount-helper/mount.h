@@ -29,6 +29,7 @@ struct mount_options {
 	double attr_timeout, entry_timeout, negative_timeout;
 	int64_t snapshot_threshold;
 	uint64_t snapshot_interval;
+	uint64_t session_ttl_ms;
 	const char *log_level, *log_file, *listen, *fsname;
 	unsigned long flags_set, flags_cleared; /* MS_...: what a remount says about them */
 };

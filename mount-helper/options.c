@@ -57,6 +57,9 @@ const struct opt mount_options_table[] = {
 	  .max = INT64_MAX },
 	{ .name = "snapshot-interval", .kind = OPT_U64, .offset = AT(snapshot_interval), .value = "ENTRIES", .def = "0",
 	  .help = "embedded node: entries that make a snapshot due; 0: not used" },
+	{ .name = "session-ttl", .kind = OPT_U64, .offset = AT(session_ttl_ms), .value = "MS", .def = "30000",
+	  .help = "embedded node: a client unheard for this long ends", .min = NODE_SESSION_TTL_MS_MIN,
+	  .max = NODE_SESSION_TTL_MS_MAX },
 	{ .name = "listen", .kind = OPT_STRING, .offset = AT(listen), .value = "HOST:PORT",
 	  .def = "the node's address in the configuration", .help = "embedded node: address for peers; none: no TCP" },
 	{ .name = "log-level", .kind = OPT_STRING, .offset = AT(log_level), .value = "LEVEL", .def = "info",
@@ -108,6 +111,7 @@ struct mount_options mount_options_default(void)
 		.mount_timeout_s = 60,
 		.max_threads = 16,
 		.snapshot_threshold = NODE_SNAPSHOT_THRESHOLD_DEFAULT,
+		.session_ttl_ms = NODE_SESSION_TTL_MS_DEFAULT,
 	};
 }
 

@@ -28,7 +28,8 @@ enum net_frame_type {
 	NET_RAFT = 16,     /* node to node: raft_message_encode() */
 	NET_FORWARD,       /* node to node: fs_msg of a client, follower to leader */
 	NET_FORWARD_REPLY, /* node to node: fs_msg back */
-	NET_NODE_STATUS,   /* node to node, about once a second: space, positions */
+	NET_NODE_STATUS,   /* node to node, about once a second: space, positions, clients heard */
+	NET_NODE_KEPT,     /* leader to node: answer to what a NODE_STATUS said of clients */
 	NET_CLIENT = 32,   /* fs_msg, both directions */
 	NET_ADMIN = 48,    /* JSON request */
 	NET_ADMIN_REPLY,   /* JSON answer */

@@ -5,6 +5,7 @@
  *   {"verb":"snapshot"}          seal a snapshot soon; the answer tells where the last one is
  *   {"verb":"check","tree":b}    recompute the state digest, and check the file tree; answers later
  *   {"verb":"move-leader","to":n}
+ *   {"verb":"sessions"}          the sessions, as this node knows them while it leads
  *
  * Every answer has "ok"; a failed one has "error", "still_works" and "next" instead of results.
  */
@@ -159,6 +160,8 @@ static void put_store(struct json_object *o, const struct replica_info *info)
 	put_u64(o, "waiters", info->waiters);
 	put_u64(o, "pending_reads", info->pending_reads);
 	put_u64(o, "orphans", info->orphans);
+	put_u64(o, "sessions", info->sessions);
+	put_u64(o, "session_ttl_ms", info->session_ttl_ms);
 }
 
 static void status(struct node *node, struct buf *reply)
@@ -231,6 +234,44 @@ static void move_leader(struct node *node, uint64_t to, struct buf *reply)
 	put_json(o, reply);
 }
 
+#define SESSIONS_SHOWN_MAX 20000u /* what a frame can hold with room to spare */
+
+static struct json_object *session_json(const struct replica_session_info *info)
+{
+	struct json_object *o = json_object_new_object();
+
+	put_hex(o, "uuid", info->uuid, KV_UUID_SIZE);
+	put_u64(o, "id", info->id);
+	put_u64(o, "node", info->node);
+	put_bool(o, "heard", info->heard);
+	put_u64(o, "heard_ms_ago", info->heard_ms_ago);
+	put_bool(o, "mount", info->holder);
+	put_bool(o, "gone", info->gone);
+	return o;
+}
+
+static void sessions(struct node *node, struct buf *reply)
+{
+	struct replica_session_info *list = NULL;
+	ssize_t count = replica_sessions(node->replica, SESSIONS_SHOWN_MAX, &list);
+	struct json_object *array, *o;
+
+	if (count < 0) {
+		refuse(reply, "this node is not the leader, who alone hears of all sessions", "everything",
+		       "quorumfs status");
+		return;
+	}
+	array = json_object_new_array();
+	for (ssize_t i = 0; i < count; i++)
+		json_object_array_add(array, session_json(&list[i]));
+	free(list);
+	o = json_object_new_object();
+	put_bool(o, "ok", true);
+	put_bool(o, "complete", count < (ssize_t)SESSIONS_SHOWN_MAX);
+	json_object_object_add(o, "sessions", array);
+	put_json(o, reply);
+}
+
 void admin_check_reply(struct node *node, const struct job_check *check, struct buf *reply)
 {
 	struct json_object *o;
@@ -279,6 +320,8 @@ bool admin_handle(struct node *node, uint64_t link_id, const void *data, size_t 
 
 	if (strcmp(verb, "status") == 0) {
 		status(node, reply);
+	} else if (strcmp(verb, "sessions") == 0) {
+		sessions(node, reply);
 	} else if (strcmp(verb, "snapshot") == 0) {
 		snapshot(node, reply);
 	} else if (strcmp(verb, "check") == 0 && link_id != 0) {

@@ -28,6 +28,10 @@ struct evaluator {
 	uint64_t start_index;   /* nothing is evaluated before this is applied */
 	uint64_t applied_index;
 	int64_t last_wall_ns;   /* stamps never go back */
+	uint64_t base_term;     /* the term that log time was taken over for */
+	uint64_t base_log_ms;   /* log time of the last entry before it */
+	uint64_t last_log_ms;
+	uint64_t sessions_max;
 	struct list waiting, parked, inflight;
 	size_t parked_count;
 	struct job_eval_result *result; /* being filled */
@@ -143,6 +147,7 @@ static void answer(struct evaluator *ev, const struct eval_request *rq, int32_t 
 		.seen_index = ev->tail_index,
 		/* A copy marked RETRY may follow another answer, and execute after it. */
 		.final = executed || (rq->msg.flags & FS_MSG_RETRY),
+		.stamp = ev->applied_index,
 	};
 	memcpy(a->uuid, rq->msg.uuid, KV_UUID_SIZE);
 	if (reply)
@@ -173,15 +178,28 @@ static int propose(struct evaluator *ev, struct eval_request *rq, struct blob *b
 	return 0;
 }
 
+/* What is known about a request besides what fs_eval() makes of it. */
+struct context {
+	struct fs_stamp stamp;
+	uint64_t log_ms;
+	uint64_t session_id;
+	uint8_t op;
+	struct buf ends; /* for head.ends */
+	uint32_t end_count;
+};
+
 static struct kv_batch_head batch_head(const struct evaluator *ev, const struct eval_request *rq,
-				       const struct fs_stamp *stamp, uint64_t session_id,
-				       int32_t status, const struct buf *reply)
+				       const struct context *cx, int32_t status,
+				       const struct buf *reply)
 {
 	struct kv_batch_head head = {
 		.group = ev->group,
 		.prev_index = ev->tail_index,
 		.prev_term = ev->tail_term,
-		.wall_ns = stamp->wall_ns,
+		.wall_ns = cx->stamp.wall_ns,
+		.log_ms = cx->log_ms,
+		.ends = cx->ends.data,
+		.end_count = cx->end_count,
 		.status = status,
 	};
 
@@ -190,11 +208,33 @@ static struct kv_batch_head batch_head(const struct evaluator *ev, const struct 
 		memcpy(head.uuid, rq->msg.uuid, KV_UUID_SIZE);
 		head.seq = rq->msg.seq;
 		head.low = rq->msg.low;
-		head.session_id = session_id;
+		head.session_id = cx->session_id;
+		head.begins = cx->session_id == cx->stamp.index;
+		head.stamp = head.begins ? rq->msg.stamp : 0;
 		head.reply = reply ? reply->data : NULL;
 		head.reply_len = reply ? reply->len : 0;
 	}
 	return head;
+}
+
+static void answer_expired(struct evaluator *ev, struct eval_request *rq)
+{
+	struct job_eval_result *res = result_get(ev);
+
+	answer(ev, rq, -ESTALE, NULL, 0, false);
+	/* As far as the log has come nothing of this session can execute any more: that binds all copies. */
+	res->answers[res->answer_count - 1].expired = true;
+	res->answers[res->answer_count - 1].final = true;
+	job_free(&rq->job);
+}
+
+/* A session is about to begin: 0, or the error that says why not. */
+static int may_begin(const struct evaluator *ev, const struct kv_txn *txn, const struct eval_request *rq)
+{
+	/* No client has seen more than what is committed: with such a stamp nobody could ever begin again. */
+	if (rq->msg.stamp > ev->tail_index)
+		return -EINVAL;
+	return kv_txn_session_count(txn) >= ev->sessions_max ? -EUSERS : 0;
 }
 
 /*
@@ -204,28 +244,41 @@ static struct kv_batch_head batch_head(const struct evaluator *ev, const struct 
 static int check_session(struct evaluator *ev, struct kv_txn *txn, struct eval_request *rq,
 			 uint64_t *session_id)
 {
+	struct kv_session_ask ask = { .seq = rq->msg.seq,
+				      .low = rq->msg.low,
+				      .session_id = rq->msg.session_id,
+				      .stamp = rq->msg.stamp };
 	struct kv_session_lookup found = { .reply = BUF_INIT };
-	int ret = kv_txn_session(txn, rq->msg.uuid, rq->msg.seq, rq->msg.low, &found);
+	int ret, refused;
 
+	memcpy(ask.uuid, rq->msg.uuid, sizeof(ask.uuid));
+	ret = kv_txn_session(txn, &ask, &found);
 	if (ret < 0)
 		return ret;
 	*session_id = found.session_id;
 	ret = 1;
-	MARK_IF(found.state == KV_SESSION_UNKNOWN && !(rq->msg.flags & FS_MSG_BEGIN),
-		"node.evaluate.session-unknown");
+	MARK_IF(found.state == KV_SESSION_EXPIRED, "node.evaluate.session-expired");
 	MARK_IF(found.state == KV_SESSION_DONE, "node.evaluate.duplicate-answered");
 	MARK_IF(found.state == KV_SESSION_PENDING, "node.evaluate.duplicate-waits-for-first");
 	MARK_IF(found.state == KV_SESSION_OLD, "node.evaluate.number-below-window");
 	MARK_IF(found.state == KV_SESSION_AHEAD, "node.evaluate.number-above-window");
 	switch (found.state) {
-	case KV_SESSION_UNKNOWN:
-		if (rq->msg.flags & FS_MSG_BEGIN) {
-			*session_id = ev->tail_index + 1; /* this very entry begins it */
-			ret = 0;
+	case KV_SESSION_BEGIN:
+		if (!(rq->msg.flags & FS_MSG_BEGIN)) {
+			answer_expired(ev, rq);
 			break;
 		}
-		answer(ev, rq, -ESTALE, NULL, 0, false);
-		job_free(&rq->job);
+		refused = may_begin(ev, txn, rq);
+		if (refused < 0) {
+			answer(ev, rq, refused, NULL, 0, false);
+			job_free(&rq->job);
+			break;
+		}
+		*session_id = ev->tail_index + 1; /* this very entry begins it */
+		ret = 0;
+		break;
+	case KV_SESSION_EXPIRED:
+		answer_expired(ev, rq);
 		break;
 	case KV_SESSION_EXECUTE:
 		ret = 0;
@@ -248,9 +301,43 @@ static int check_session(struct evaluator *ev, struct kv_txn *txn, struct eval_r
 	return ret;
 }
 
+/* Collects which of the sessions that the request names are there: those end with its entry. */
+static int collect_ends(struct kv_txn *txn, const struct fs_request *fsrq, const uint8_t self[KV_UUID_SIZE],
+			struct context *cx)
+{
+	const uint8_t *name = fsrq->data;
+	const uint8_t *end = name + fsrq->data_len;
+
+	for (; name < end; name += FS_SESSION_NAME_SIZE) {
+		struct kv_session_end e = { .session_id = load_le64(name + KV_UUID_SIZE) };
+		int ret;
+
+		memcpy(e.uuid, name, KV_UUID_SIZE);
+		if (memcmp(e.uuid, self, KV_UUID_SIZE) == 0)
+			continue; /* nobody replaces himself */
+		ret = kv_txn_session_end(txn, &e);
+		if (ret < 0 && ret != -ENOENT)
+			return ret;
+		if (ret < 0)
+			continue;
+		kv_session_end_encode(&e, &cx->ends);
+		cx->end_count++;
+	}
+	return 0;
+}
+
+/* Is there something to log although no row changes? */
+static bool is_logged(const struct eval_request *rq, const struct context *cx, const struct kv_txn *txn)
+{
+	bool retry = rq->msg.flags & FS_MSG_RETRY;
+
+	return !kv_txn_is_empty(txn) || (retry && rq->origin != 0) || cx->op == FS_SESSION_BEGIN ||
+	       cx->end_count > 0;
+}
+
 /* The result of fs_eval() becomes an entry, an answer to confirm, or a parked request. */
 static int settle(struct evaluator *ev, struct kv_txn *txn, struct eval_request *rq,
-		  const struct fs_stamp *stamp, const struct fs_result *res, uint64_t session_id)
+		  struct context *cx, const struct fs_result *res)
 {
 	bool retry = rq->msg.flags & FS_MSG_RETRY;
 	struct kv_batch_head head;
@@ -263,8 +350,8 @@ static int settle(struct evaluator *ev, struct kv_txn *txn, struct eval_request 
 	}
 	MARK_IF(res->outcome == FS_OK && kv_txn_is_empty(txn) && retry,
 		"node.evaluate.empty-retry-logged");
-	if (res->outcome == FS_OK && (!kv_txn_is_empty(txn) || (retry && rq->origin != 0))) {
-		head = batch_head(ev, rq, stamp, session_id, 0, &res->reply);
+	if (res->outcome == FS_OK && is_logged(rq, cx, txn)) {
+		head = batch_head(ev, rq, cx, 0, &res->reply);
 		return propose(ev, rq, kv_txn_batch(txn, &head));
 	}
 	if (res->outcome == FS_ERROR && retry && rq->origin != 0) {
@@ -272,38 +359,44 @@ static int settle(struct evaluator *ev, struct kv_txn *txn, struct eval_request 
 		/* Logged under its number, so that an older copy can never take effect afterwards. */
 		struct kv_txn *clean = kv_txn_new(ev->view, ev->overlay);
 
-		head = batch_head(ev, rq, stamp, session_id, res->status, NULL);
+		head = batch_head(ev, rq, cx, res->status, NULL);
 		ret = propose(ev, rq, kv_txn_batch(clean, &head));
 		kv_txn_free(clean);
 		return ret;
 	}
-	MARK_IF(session_id == ev->tail_index + 1, "node.evaluate.session-not-begun-after-all");
+	MARK_IF(cx->session_id == cx->stamp.index, "node.evaluate.session-not-begun-after-all");
 	/* No entry, so a session that would have begun with it has not. */
-	if (session_id == ev->tail_index + 1)
-		session_id = 0;
-	answer(ev, rq, res->outcome == FS_OK ? 0 : res->status, &res->reply, session_id, false);
+	if (cx->session_id == cx->stamp.index)
+		cx->session_id = 0;
+	answer(ev, rq, res->outcome == FS_OK ? 0 : res->status, &res->reply, cx->session_id, false);
 	job_free(&rq->job);
 	return 0;
 }
 
-static int evaluate_in(struct evaluator *ev, struct kv_txn *txn, struct eval_request *rq)
+static void stamp_request(struct evaluator *ev, const struct eval_request *rq, struct context *cx)
+{
+	cx->stamp.index = ev->tail_index + 1;
+	cx->stamp.wall_ns = ev->wall_ns();
+	if (cx->stamp.wall_ns <= ev->last_wall_ns)
+		cx->stamp.wall_ns = ev->last_wall_ns + 1;
+	ev->last_wall_ns = cx->stamp.wall_ns;
+	cx->log_ms = max_u64(ev->last_log_ms, ev->base_log_ms + rq->elapsed_ms);
+	ev->last_log_ms = cx->log_ms;
+}
+
+static int evaluate_in(struct evaluator *ev, struct kv_txn *txn, struct eval_request *rq,
+		       struct context *cx)
 {
 	struct fs_result res = { .reply = BUF_INIT };
 	struct fs_request fsrq;
-	struct fs_stamp stamp;
-	uint64_t session_id = 0;
 	int ret = 0;
 
 	if (rq->origin != 0) {
-		ret = check_session(ev, txn, rq, &session_id);
+		ret = check_session(ev, txn, rq, &cx->session_id);
 		if (ret != 0)
 			return ret < 0 ? ret : 0;
 	}
-	stamp.index = ev->tail_index + 1;
-	stamp.wall_ns = ev->wall_ns();
-	if (stamp.wall_ns <= ev->last_wall_ns)
-		stamp.wall_ns = ev->last_wall_ns + 1;
-	ev->last_wall_ns = stamp.wall_ns;
+	stamp_request(ev, rq, cx);
 	if (fs_request_decode(&fsrq, rq->msg.body, rq->msg.body_len) < 0 ||
 	    fs_op_is_read(fsrq.op) || (rq->origin != 0 && fs_op_is_internal(fsrq.op))) {
 		res.outcome = FS_ERROR;
@@ -313,10 +406,14 @@ static int evaluate_in(struct evaluator *ev, struct kv_txn *txn, struct eval_req
 		res.outcome = FS_ERROR;
 		res.status = -ENOSPC;
 	} else {
-		ret = fs_eval(txn, &fsrq, &stamp, &res);
+		cx->op = fsrq.op;
+		ret = fs_eval(txn, &fsrq, &cx->stamp, &res);
+		if (ret == 0 && res.outcome == FS_OK &&
+		    (fsrq.op == FS_SESSION_BEGIN || fsrq.op == FS_SESSION_END))
+			ret = collect_ends(txn, &fsrq, rq->msg.uuid, cx);
 	}
 	if (ret == 0)
-		ret = settle(ev, txn, rq, &stamp, &res, session_id);
+		ret = settle(ev, txn, rq, cx, &res);
 	buf_release(&res.reply);
 	return ret;
 }
@@ -324,8 +421,10 @@ static int evaluate_in(struct evaluator *ev, struct kv_txn *txn, struct eval_req
 static int evaluate(struct evaluator *ev, struct eval_request *rq)
 {
 	struct kv_txn *txn = kv_txn_new(ev->view, ev->overlay);
-	int ret = evaluate_in(ev, txn, rq);
+	struct context cx = { .ends = BUF_INIT };
+	int ret = evaluate_in(ev, txn, rq, &cx);
 
+	buf_release(&cx.ends);
 	kv_txn_free(txn);
 	return ret;
 }
@@ -337,11 +436,19 @@ static int refresh_view(struct evaluator *ev, struct err *err)
 	if (ret < 0)
 		return ret;
 	overlay_trim(ev->overlay, kv_view_meta(ev->view)->applied_index);
+	/* The first view of a term ends where the log did before it. */
+	if (ev->base_term != ev->term) {
+		ev->base_term = ev->term;
+		ev->base_log_ms = kv_view_meta(ev->view)->log_ms;
+		ev->last_log_ms = ev->base_log_ms;
+	}
 	return 0;
 }
 
 static void on_role(struct evaluator *ev, const struct job_eval_role *role)
 {
+	bool same_term = role->term == ev->term;
+
 	overlay_reset(ev->overlay);
 	ev->generation = role->generation;
 	ev->leader = role->leader;
@@ -349,6 +456,7 @@ static void on_role(struct evaluator *ev, const struct job_eval_role *role)
 	ev->tail_index = role->last_index;
 	ev->tail_term = role->last_term;
 	ev->start_index = role->last_index;
+	ev->sessions_max = role->sessions_max ? role->sessions_max : KV_SESSIONS_MAX;
 	MARK_IF(!list_empty(&ev->inflight) && role->leader, "node.evaluate.inflight-evaluated-anew");
 	MARK_IF(!list_empty(&ev->inflight) && !role->leader, "node.evaluate.inflight-dropped");
 	MARK_IF(!list_empty(&ev->parked) && !role->leader, "node.evaluate.parked-dropped");
@@ -365,6 +473,9 @@ static void on_role(struct evaluator *ev, const struct job_eval_role *role)
 	list_splice_tail(&ev->inflight, &ev->waiting);
 	list_splice_tail(&ev->waiting, &ev->inflight);
 	ev->parked_count = 0;
+	/* Handed in under another leadership, whose time is not this one's. */
+	list_for_each(it, &ev->waiting)
+		request_of(it)->elapsed_ms = same_term ? request_of(it)->elapsed_ms : 0;
 }
 
 static void on_applied(struct evaluator *ev, const struct job_eval_applied *applied)

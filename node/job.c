@@ -39,6 +39,7 @@ static void apply_release(struct job_apply *apply)
 {
 	entries_free(apply->entries, apply->entry_count);
 	free(apply->answers);
+	free(apply->session_changes);
 }
 
 static void read_release(struct job_read *read)

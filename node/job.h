@@ -93,12 +93,22 @@ struct apply_answer {
 	size_t reply_len;
 };
 
+/* A session began or ended. */
+struct apply_session {
+	uint8_t uuid[KV_UUID_SIZE];
+	uint64_t id;
+	bool ends;
+};
+
 struct job_apply {
 	struct job job;
 	struct raft_entry *entries; /* with references */
 	size_t entry_count;
 	struct apply_answer *answers; /* out */
 	size_t answer_count;
+	struct apply_session *session_changes; /* out, in order */
+	size_t session_change_count;
+	uint64_t session_count; /* out: in the state */
 	bool orphans; /* out: an orphan or a large truncate appeared or moved */
 };
 
@@ -115,6 +125,7 @@ struct eval_request {
 	uint64_t origin;    /* node whose client asks; 0: the leader itself (reclaim and so on) */
 	struct fs_msg msg;  /* body points into data */
 	struct buf data;
+	uint64_t elapsed_ms; /* of this leadership, when it was handed in: makes log time */
 	uint64_t wait_index; /* evaluator: parked until this is applied */
 	uint64_t index;      /* evaluator: entry it became */
 };
@@ -125,6 +136,7 @@ struct job_eval_role {
 	bool leader;
 	uint64_t term;
 	uint64_t last_index, last_term; /* end of the log; evaluation starts once it is applied */
+	uint64_t sessions_max;
 };
 
 struct job_eval_applied {
@@ -143,6 +155,8 @@ struct eval_answer {
 	bool executed; /* from the session table: committed already, nothing to confirm */
 	uint64_t seen_index; /* end of the log as this answer saw it */
 	bool final;    /* binds every copy of the request (FS_MSG_FINAL) */
+	bool expired;  /* FS_MSG_EXPIRED, with stamp */
+	uint64_t stamp;
 };
 
 struct job_eval_result {
@@ -167,8 +181,10 @@ struct job_read {
 	struct buf reply;   /* out */
 	bool session_lookup; /* after a snapshot: data unused, answer (uuid, seq) from the table */
 	uint64_t seq;
+	uint64_t stamp;
 	bool found;          /* out, session_lookup */
-	uint64_t session_id; /* out, session_lookup */
+	uint64_t session_id; /* session_lookup: as in the request; out: of the session */
+	bool session_list;   /* a page of the table behind uuid: data unused; reply: names, by uuid */
 };
 
 struct job_load {

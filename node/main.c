@@ -14,7 +14,7 @@ struct arguments {
 	bool help, version, print_options;
 	const char *listen, *socket, *log_level;
 	int64_t snapshot_threshold;
-	uint64_t snapshot_interval;
+	uint64_t snapshot_interval, session_ttl_ms;
 	int64_t segment_bytes;
 	uint64_t tick_ms, readers;
 };
@@ -32,6 +32,9 @@ static const struct opt options[] = {
 	{ .name = "snapshot-interval", .kind = OPT_U64,
 	  .offset = offsetof(struct arguments, snapshot_interval), .value = "ENTRIES", .def = "0",
 	  .help = "entries since the last snapshot that make one due; 0: not used" },
+	{ .name = "session-ttl", .kind = OPT_U64, .offset = offsetof(struct arguments, session_ttl_ms),
+	  .value = "MS", .def = "30000", .help = "a client unheard for this long ends; give all nodes the same",
+	  .min = NODE_SESSION_TTL_MS_MIN, .max = NODE_SESSION_TTL_MS_MAX },
 	{ .name = "segment-size", .kind = OPT_SIZE, .offset = offsetof(struct arguments, segment_bytes),
 	  .value = "BYTES", .def = "0", .help = "size of a log segment; 0: 16M, less on a small disk",
 	  .max = 1024 * 1024 * 1024 },
@@ -84,6 +87,7 @@ static int parse(int argc, char **argv, struct arguments *a, struct node_options
 	o->socket = a->socket;
 	o->snapshot_threshold = a->snapshot_threshold;
 	o->snapshot_interval = a->snapshot_interval;
+	o->session_ttl_ms = a->session_ttl_ms;
 	o->segment_bytes = (uint64_t)a->segment_bytes;
 	o->tick_ms = (uint32_t)a->tick_ms;
 	o->readers = (uint32_t)a->readers;
@@ -143,6 +147,7 @@ int main(int argc, char **argv)
 {
 	struct arguments a = {
 		.snapshot_threshold = NODE_SNAPSHOT_THRESHOLD_DEFAULT,
+		.session_ttl_ms = NODE_SESSION_TTL_MS_DEFAULT,
 		.tick_ms = 50,
 		.readers = 2,
 	};

@@ -22,6 +22,7 @@ struct node_options node_options_default(const char *dir)
 		.election_ticks = DEFAULT_ELECTION_TICKS,
 		.heartbeat_ticks = DEFAULT_HEARTBEAT_TICKS,
 		.readers = DEFAULT_READERS,
+		.session_ttl_ms = NODE_SESSION_TTL_MS_DEFAULT,
 	};
 }
 
@@ -77,6 +78,7 @@ static int make_replica(struct node *node, const struct store_boot *boot, struct
 		.heartbeat_ticks = node->options.heartbeat_ticks,
 		.snapshot_threshold = node->options.snapshot_threshold,
 		.snapshot_interval = node->options.snapshot_interval,
+		.session_ttl_ms = node->options.session_ttl_ms,
 		.log_bytes = store_log_bytes(node->store),
 	};
 	struct kv_view *view = NULL;

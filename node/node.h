@@ -22,7 +22,12 @@ struct node_options {
 	uint32_t heartbeat_ticks;   /* 0: 2 */
 	uint64_t segment_bytes;     /* 0: 16 MiB, less on a small disk */
 	uint32_t readers;           /* reader threads; 0: 2 */
+	uint64_t session_ttl_ms;    /* 0: NODE_SESSION_TTL_MS_DEFAULT. The leader's counts */
 };
+
+#define NODE_SESSION_TTL_MS_DEFAULT 30000u
+#define NODE_SESSION_TTL_MS_MIN 1000u
+#define NODE_SESSION_TTL_MS_MAX 3600000u
 
 #define NODE_SNAPSHOT_THRESHOLD_DEFAULT (64ll * 1024 * 1024)
 

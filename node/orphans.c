@@ -2,9 +2,9 @@
  * orphans.c - the leader finds unlinked files that nobody holds open and has them reclaimed.
  *
  * Round: list the orphans (from the local state) -> ask every mount in the cluster which of them it
- * holds -> when all that are alive have answered, log the holders of those that are held (once) and
- * reclaim the others in bounded entries. A mount unheard for SESSION_TTL_MS holds nothing any more, and
- * a new leader grants every mount that time to show up, as it cannot know who there is.
+ * holds -> when all have answered whose sessions have not ended, log the holders of those that are held
+ * (once) and reclaim the others in bounded entries. A new leader grants every mount the time to live to
+ * show up, as it cannot know who there is (sessions.c).
  *
  * Large truncates of living files are in the same list and need nobody's consent: they go on while a
  * question is out, because writers wait for them.
@@ -33,76 +33,18 @@ static void drop_query(struct orphans *o)
 	o->query = 0;
 }
 
-static void drop_holders(struct replica *r)
-{
-	list_for_each_safe(it, &r->holders) {
-		list_del(it);
-		free(list_entry(it, struct holder, link));
-	}
-}
-
 void orphans_release(struct replica *r)
 {
 	drop_query(&r->orphans);
-	drop_holders(r);
 }
 
 void orphans_reset(struct replica *r)
 {
 	drop_query(&r->orphans);
-	drop_holders(r);
 	r->orphans.pending = true;
 	r->orphans.after = 0;
 	r->orphans.next_ms = 0;
 	r->orphan_count = 0;
-}
-
-void orphans_heard(struct replica *r, const uint8_t uuid[KV_UUID_SIZE], uint64_t age_ms)
-{
-	uint64_t now = replica_now(r);
-	uint64_t heard = now > age_ms ? now - age_ms : 0;
-	struct holder *h;
-
-	if (!r->evaluating)
-		return;
-	list_for_each(it, &r->holders) {
-		h = list_entry(it, struct holder, link);
-		if (memcmp(h->uuid, uuid, KV_UUID_SIZE) == 0) {
-			h->heard_ms = max_u64(h->heard_ms, heard);
-			return;
-		}
-	}
-	h = mem_calloc(1, sizeof(*h));
-	memcpy(h->uuid, uuid, KV_UUID_SIZE);
-	h->heard_ms = heard;
-	list_add_tail(&r->holders, &h->link);
-}
-
-void orphans_bye(struct replica *r, const uint8_t uuid[KV_UUID_SIZE])
-{
-	list_for_each_safe(it, &r->holders) {
-		struct holder *h = list_entry(it, struct holder, link);
-
-		if (memcmp(h->uuid, uuid, KV_UUID_SIZE) == 0) {
-			list_del(it);
-			free(h);
-		}
-	}
-}
-
-static void expire_holders(struct replica *r)
-{
-	uint64_t now = replica_now(r);
-
-	list_for_each_safe(it, &r->holders) {
-		struct holder *h = list_entry(it, struct holder, link);
-
-		if (now - h->heard_ms > SESSION_TTL_MS) {
-			MARK("node.orphans.holder-expired");
-			list_del(it);
-			free(h);
-		}
-	}
 }
 
 static void list_orphans(struct replica *r)
@@ -217,37 +159,35 @@ static void note_held(struct orphans *o, uint64_t ino, uint64_t session_id)
 			buf_put_le64(&o->held[i], session_id);
 }
 
-void orphans_answer(struct replica *r, const struct fs_msg *answer)
+void orphans_answer(struct replica *r, const struct fs_msg *answer, uint64_t from)
 {
 	struct orphans *o = &r->orphans;
+	struct session *s;
 
 	if (!r->evaluating || o->query == 0 || answer->tag != o->query || answer->body_len % 8 != 0)
 		return;
-	orphans_heard(r, answer->uuid, 0);
-	list_for_each(it, &r->holders) {
-		struct holder *h = list_entry(it, struct holder, link);
-
-		if (memcmp(h->uuid, answer->uuid, KV_UUID_SIZE) != 0)
-			continue;
-		MARK_IF(h->answered == o->query, "node.orphans.answered-twice");
-		if (h->answered == o->query)
-			return;
-		h->answered = o->query;
-	}
+	/* What names a session that ended holds nothing by it; its next session will be asked anew. */
+	if (!sessions_heard(r, answer->uuid, answer->session_id, true, 0, from))
+		return;
+	s = sessions_find(r, answer->uuid);
+	MARK_IF(s && s->answered == o->query, "node.orphans.answered-twice");
+	if (!s || s->answered == o->query)
+		return;
+	s->answered = o->query;
 	for (size_t off = 0; off < answer->body_len; off += 8)
 		note_held(o, load_le64(answer->body + off), answer->session_id);
 }
 
+/* One that this leader has not heard of yet may be a mount that holds what it likes. */
 static bool all_answered(const struct replica *r)
 {
-	list_for_each(it, &r->holders) {
-		const struct holder *h = list_entry(it, struct holder, link);
+	list_for_each(it, &r->sessions.all) {
+		const struct session *s = list_entry(it, struct session, link);
 
-		/* The analyzer cannot see that expire_holders() takes out of the list what it frees. */
-		if (h->answered != r->orphans.query) /* NOLINT(clang-analyzer-unix.Malloc) */
+		if ((s->holder || !s->heard) && s->answered != r->orphans.query)
 			return false;
 	}
-	return true;
+	return sessions_all_known(r);
 }
 
 /* Everyone alive has answered: held ones get their holders logged, the others are reclaimed. */
@@ -282,9 +222,8 @@ void orphans_tick(struct replica *r)
 
 	if (!r->evaluating)
 		return;
-	expire_holders(r);
 	if (o->query != 0) {
-		if (all_answered(r) && now - r->leader_since_ms >= SESSION_TTL_MS)
+		if (all_answered(r))
 			act(r);
 		else if (now - o->query_ms > QUERY_TIMEOUT_MS) {
 			MARK("node.orphans.query-timed-out");

@@ -184,6 +184,7 @@ static void restart_evaluator(struct replica *r, bool leader)
 	role->term = st.term;
 	role->last_index = st.last_index;
 	role->last_term = st.last_term;
+	role->sessions_max = r->options.sessions_max;
 	r->evaluating = leader;
 	replica_submit(r, WORKER_EVALUATE, &role->job);
 }
@@ -207,6 +208,7 @@ void replica_evaluate_internal(struct replica *r, const struct fs_request *rq)
 	if (!r->evaluating)
 		return;
 	job = job_new(JOB_EVAL_REQUEST, sizeof(*job));
+	job->elapsed_ms = sessions_clock_ms(r);
 	fs_request_encode(rq, &job->data);
 	job->msg.type = FS_MSG_REQUEST;
 	job->msg.body = job->data.data;
@@ -219,6 +221,7 @@ static void became_leader(struct replica *r)
 	struct fs_request root = { .op = FS_MAKE_ROOT };
 
 	r->leader_since_ms = replica_now(r);
+	sessions_reset(r);
 	restart_evaluator(r, true);
 	replica_tell_evaluator(r);
 	replica_evaluate_internal(r, &root);
@@ -243,6 +246,7 @@ static void on_role_changed(struct replica *r)
 		became_leader(r);
 	} else if (!leader && r->evaluating) {
 		restart_evaluator(r, false);
+		sessions_reset(r);
 		orphans_reset(r);
 	}
 	r->last_leader = st.leader;
@@ -380,6 +384,7 @@ static void on_applied(struct replica *r, struct job_apply *apply)
 	r->apply_ms = replica_now(r);
 	r->dirty = true;
 	upkeep_count_applied(r, apply);
+	sessions_applied(r, apply);
 	client_answers(r, apply->answers, apply->answer_count);
 	if (apply->orphans)
 		r->orphans.pending = true;
@@ -485,10 +490,11 @@ void replica_tick(struct replica *r)
 
 	replica_step(r, &in);
 	if (now >= r->status_ms) {
-		r->status_ms = now + STATUS_EVERY_MS;
+		r->status_ms = now + min_u64(STATUS_EVERY_MS, sessions_ttl_ms(r) / 6);
 		status_send(r);
 	}
 	upkeep_tick(r);
+	sessions_tick(r);
 	orphans_tick(r);
 }
 
@@ -561,6 +567,9 @@ void replica_peer_frame(struct replica *r, uint64_t from, uint8_t frame_type, co
 		break;
 	case NET_NODE_STATUS:
 		status_receive(r, from, payload, len);
+		break;
+	case NET_NODE_KEPT:
+		sessions_on_kept(r, payload, len);
 		break;
 	default:
 		break;
@@ -656,7 +665,8 @@ struct replica *replica_new(const struct replica_options *options, const struct 
 	r->since_bytes = options->log_bytes; /* an upper bound: some of it lies below the snapshot */
 	list_init(&r->persisting);
 	list_init(&r->refused);
-	list_init(&r->holders);
+	r->session_count = state->session_count;
+	sessions_init(r, boot->incarnation);
 	client_init(r);
 	learn_peers(r);
 	return r;
@@ -667,6 +677,7 @@ void replica_free(struct replica *r)
 	if (!r)
 		return;
 	client_release(r);
+	sessions_release(r);
 	orphans_release(r);
 	list_for_each_safe(it, &r->refused) {
 		list_del(it);
@@ -725,6 +736,8 @@ void replica_info(struct replica *r, struct replica_info *info)
 	info->pending_reads = r->reads_open;
 	info->leader_since_ms = r->evaluating ? now - r->leader_since_ms : 0;
 	info->orphans = r->orphan_count;
+	info->sessions = r->session_count;
+	info->session_ttl_ms = sessions_ttl_ms(r);
 	info->peer_count = r->peer_count;
 	for (size_t i = 0; i < r->peer_count; i++) {
 		const struct peer *p = &r->peers[i];

@@ -46,6 +46,8 @@ struct replica_options {
 	uint64_t snapshot_interval;
 	uint64_t log_bytes; /* live log at start */
 	struct replica_limits limits; /* the simulator makes them tiny */
+	uint64_t session_ttl_ms; /* 0: 30 000. The leader's counts */
+	uint64_t sessions_max;   /* 0: KV_SESSIONS_MAX. Likewise */
 };
 
 struct replica;
@@ -102,11 +104,26 @@ struct replica_info {
 	size_t clients, waiters, pending_reads;
 	uint64_t leader_since_ms;
 	size_t orphans;
+	uint64_t sessions;       /* in the state as applied here */
+	uint64_t session_ttl_ms; /* of this node */
 	size_t peer_count;
 	struct replica_peer_info peers[RAFT_NODES_MAX];
 };
 
 void replica_info(struct replica *r, struct replica_info *info);
+
+struct replica_session_info {
+	uint8_t uuid[KV_UUID_SIZE];
+	uint64_t id;   /* 0: it has changed nothing yet */
+	uint64_t node; /* where it is connected, as far as it was heard; 0: unknown */
+	uint64_t heard_ms_ago; /* heard false: since this leader began to count */
+	bool heard;
+	bool holder;   /* a mount: may hold files open */
+	bool gone;     /* said goodbye */
+};
+
+/* What the leader knows; at most max of them. *out: free() it. -EPERM: this node is not the leader. */
+ssize_t replica_sessions(struct replica *r, size_t max, struct replica_session_info **out);
 const struct raft_conf *replica_conf(const struct replica *r); /* the one in force; borrowed */
 
 #endif

@@ -46,6 +46,8 @@ static void waiter_note(struct replica *r, uint64_t client_id, const struct fs_m
 		htable_add(&r->waiters, &w->node, waiter_hash(w->uuid, w->seq));
 	}
 	w->tag = m->tag;
+	w->session_id = m->session_id;
+	w->stamp = m->stamp;
 	w->client_id = client_id;
 	w->retried = w->retried || (m->flags & FS_MSG_RETRY);
 }
@@ -70,20 +72,33 @@ static void send_msg(struct replica *r, uint64_t client_id, const struct fs_msg 
 	buf_release(&frame);
 }
 
-/* flags: FS_MSG_FINAL for an answer that binds every copy of the request. */
-static void send_reply(struct replica *r, uint64_t client_id, uint8_t flags, uint64_t tag, uint64_t seq,
-		       uint64_t session_id, int32_t status, const uint8_t *body, size_t len)
+/* What a client is answered. */
+struct answer {
+	uint8_t flags; /* FS_MSG_FINAL: it binds every copy of the request; FS_MSG_EXPIRED */
+	uint64_t seq, session_id, stamp;
+	int32_t status;
+	const uint8_t *body;
+	size_t len;
+};
+
+static struct fs_msg reply_message(const struct answer *a, uint64_t tag)
 {
-	struct fs_msg m = {
+	return (struct fs_msg){
 		.type = FS_MSG_REPLY,
-		.flags = flags,
+		.flags = a->flags,
 		.tag = tag,
-		.seq = seq,
-		.session_id = session_id,
-		.status = status,
-		.body = status == 0 ? body : NULL,
-		.body_len = status == 0 ? len : 0,
+		.seq = a->seq,
+		.session_id = a->session_id,
+		.stamp = a->stamp,
+		.status = a->status,
+		.body = a->status == 0 ? a->body : NULL,
+		.body_len = a->status == 0 ? a->len : 0,
 	};
+}
+
+static void send_reply(struct replica *r, uint64_t client_id, uint64_t tag, const struct answer *a)
+{
+	struct fs_msg m = reply_message(a, tag);
 
 	send_msg(r, client_id, &m);
 }
@@ -95,6 +110,7 @@ static void evaluate_here(struct replica *r, uint64_t origin, const struct fs_ms
 	struct eval_request *rq = job_new(JOB_EVAL_REQUEST, sizeof(*rq));
 
 	rq->origin = origin;
+	rq->elapsed_ms = sessions_clock_ms(r);
 	rq->msg = *m;
 	buf_put(&rq->data, m->body, m->body_len);
 	rq->msg.body = rq->data.data;
@@ -104,7 +120,9 @@ static void evaluate_here(struct replica *r, uint64_t origin, const struct fs_ms
 
 static bool change_is_sane(const struct fs_msg *m)
 {
-	return m->seq > 0 && m->low > 0 && m->low <= m->seq;
+	bool begins = m->flags & FS_MSG_BEGIN;
+
+	return m->seq > 0 && m->low > 0 && m->low <= m->seq && begins == (m->session_id == 0);
 }
 
 static void on_change(struct replica *r, uint64_t client_id, const struct fs_msg *m)
@@ -112,8 +130,10 @@ static void on_change(struct replica *r, uint64_t client_id, const struct fs_msg
 	uint64_t leader = replica_leader(r);
 
 	if (!change_is_sane(m)) {
+		struct answer insane = { .flags = FS_MSG_FINAL, .seq = m->seq, .status = -EINVAL };
+
 		MARK("node.client.change-refused");
-		send_reply(r, client_id, FS_MSG_FINAL, m->tag, m->seq, 0, -EINVAL, NULL, 0);
+		send_reply(r, client_id, m->tag, &insane);
 		return;
 	}
 	waiter_note(r, client_id, m);
@@ -140,9 +160,9 @@ void client_on_forward(struct replica *r, uint64_t from, const uint8_t *payload,
 		return;
 	}
 	if (m.type == FS_MSG_ANSWER) {
-		orphans_answer(r, &m);
+		orphans_answer(r, &m, from);
 	} else if (m.type == FS_MSG_BYE) {
-		orphans_bye(r, m.uuid);
+		sessions_bye(r, m.uuid);
 	} else if (m.type == FS_MSG_QUERY) {
 		client_query_holders(r, &m);
 	} else if (m.type == FS_MSG_REQUEST && change_is_sane(&m)) {
@@ -160,25 +180,32 @@ void client_on_forward(struct replica *r, uint64_t from, const uint8_t *payload,
 	}
 }
 
-static void answer_waiter(struct replica *r, uint8_t flags, const uint8_t uuid[KV_UUID_SIZE], uint64_t seq,
-			  uint64_t session_id, int32_t status, const uint8_t *body, size_t len)
+static void answer_waiter(struct replica *r, const uint8_t uuid[KV_UUID_SIZE], const struct answer *a)
 {
-	struct waiter *w = waiter_find(r, uuid, seq);
+	struct waiter *w = waiter_find(r, uuid, a->seq);
 
 	MARK_IF(!w, "node.answer.nobody-waits");
-	MARK_IF(w && w->retried && !(flags & FS_MSG_FINAL), "node.answer.does-not-bind-retry");
+	MARK_IF(w && w->retried && !(a->flags & FS_MSG_FINAL), "node.answer.does-not-bind-retry");
 	/* An answer to the first copy does not bind the second one: that one's own answer will come. */
-	if (!w || (w->retried && !(flags & FS_MSG_FINAL)))
+	if (!w || (w->retried && !(a->flags & FS_MSG_FINAL)))
 		return;
-	send_reply(r, w->client_id, flags, w->tag, seq, session_id, status, body, len);
+	send_reply(r, w->client_id, w->tag, a);
 	waiter_drop(r, w);
 }
 
 void client_answers(struct replica *r, const struct apply_answer *answers, size_t count)
 {
-	for (size_t i = 0; i < count; i++)
-		answer_waiter(r, FS_MSG_FINAL, answers[i].uuid, answers[i].seq, answers[i].session_id,
-			      answers[i].status, answers[i].reply, answers[i].reply_len);
+	for (size_t i = 0; i < count; i++) {
+		const struct apply_answer *from = &answers[i];
+		struct answer a = { .flags = FS_MSG_FINAL,
+				    .seq = from->seq,
+				    .session_id = from->session_id,
+				    .status = from->status,
+				    .body = from->reply,
+				    .len = from->reply_len };
+
+		answer_waiter(r, from->uuid, &a);
+	}
 }
 
 void client_on_forward_reply(struct replica *r, uint64_t from, const uint8_t *payload, size_t len)
@@ -193,34 +220,38 @@ void client_on_forward_reply(struct replica *r, uint64_t from, const uint8_t *pa
 	if (m.type == FS_MSG_RESEND)
 		client_resend(r);
 	else if (m.type == FS_MSG_REPLY)
-		answer_waiter(r, m.flags & FS_MSG_FINAL, m.uuid, m.seq, m.session_id, m.status, m.body,
-			      m.body_len);
+		answer_waiter(r, m.uuid,
+			      &(struct answer){ .flags = m.flags & (FS_MSG_FINAL | FS_MSG_EXPIRED),
+						.seq = m.seq,
+						.session_id = m.session_id,
+						.stamp = m.stamp,
+						.status = m.status,
+						.body = m.body,
+						.len = m.body_len });
 }
 
 /* An answer leaves for the node whose client asked. */
-static void deliver_answer(struct replica *r, const struct eval_answer *a)
+static void deliver_answer(struct replica *r, const struct eval_answer *from)
 {
-	uint8_t flags = a->final ? FS_MSG_FINAL : 0;
-	struct fs_msg m = {
-		.type = FS_MSG_REPLY,
-		.flags = flags,
-		.tag = a->tag,
-		.seq = a->seq,
-		.session_id = a->session_id,
-		.status = a->status,
-		.body = a->reply.data,
-		.body_len = a->status == 0 ? a->reply.len : 0,
+	struct answer a = {
+		.flags = (uint8_t)((from->final ? FS_MSG_FINAL : 0) | (from->expired ? FS_MSG_EXPIRED : 0)),
+		.seq = from->seq,
+		.session_id = from->session_id,
+		.stamp = from->stamp,
+		.status = from->status,
+		.body = from->reply.data,
+		.len = from->reply.len,
 	};
+	struct fs_msg m = reply_message(&a, from->tag);
 	struct buf frame = BUF_INIT;
 
-	if (a->origin == r->options.self) {
-		answer_waiter(r, flags, a->uuid, a->seq, a->session_id, a->status, a->reply.data,
-			      a->reply.len);
+	if (from->origin == r->options.self) {
+		answer_waiter(r, from->uuid, &a);
 		return;
 	}
-	memcpy(m.uuid, a->uuid, KV_UUID_SIZE);
+	memcpy(m.uuid, from->uuid, KV_UUID_SIZE);
 	fs_msg_encode(&m, &frame);
-	r->ops->send_peer(r->ctx, a->origin, NET_FORWARD_REPLY, &frame);
+	r->ops->send_peer(r->ctx, from->origin, NET_FORWARD_REPLY, &frame);
 	buf_release(&frame);
 }
 
@@ -264,8 +295,10 @@ static struct read_round *round_new(struct replica *r)
 	round->id = ++r->read_ids;
 	list_init(&round->jobs);
 	list_init(&round->answers);
+	list_init(&round->beats);
 	list_splice_tail(&round->jobs, &r->gathering);
 	list_splice_tail(&round->answers, &r->gathering_answers);
+	list_splice_tail(&round->beats, &r->sessions.gathering_beats);
 	list_add_tail(&r->rounds, &round->link);
 	return round;
 }
@@ -274,13 +307,20 @@ static void round_regather(struct replica *r, struct read_round *round)
 {
 	list_splice_tail(&r->gathering, &round->jobs);
 	list_splice_tail(&r->gathering_answers, &round->answers);
+	list_splice_tail(&r->sessions.gathering_beats, &round->beats);
 	list_del(&round->link);
 	free(round);
 }
 
+static bool is_gathering(const struct replica *r)
+{
+	return !list_empty(&r->gathering) || !list_empty(&r->gathering_answers) ||
+	       !list_empty(&r->sessions.gathering_beats);
+}
+
 void client_start_rounds(struct replica *r)
 {
-	while (!list_empty(&r->gathering) || !list_empty(&r->gathering_answers)) {
+	while (is_gathering(r)) {
 		struct raft_input in = { .type = RAFT_IN_READ };
 		struct read_round *round;
 
@@ -294,7 +334,7 @@ void client_start_rounds(struct replica *r)
 			return; /* at the core's limit; the next tick tries again */
 		}
 		/* Refused at once (no leader now): what it held was gathered again; wait for the next call. */
-		if (!list_empty(&r->gathering) || !list_empty(&r->gathering_answers))
+		if (is_gathering(r))
 			return;
 	}
 }
@@ -369,6 +409,7 @@ void client_finish_rounds(struct replica *r)
 
 		if (!round->confirmed)
 			continue;
+		sessions_confirm_beats(r, &round->beats);
 		finish_answers(r, round);
 		MARK_IF(round->index > r->applied_index, "node.read.waits-for-apply");
 		if (round->index > r->applied_index)
@@ -390,17 +431,24 @@ void client_finish_rounds(struct replica *r)
 
 void client_on_read_done(struct replica *r, struct job_read *read)
 {
+	struct answer a = { .flags = FS_MSG_FINAL,
+			    .seq = read->seq,
+			    .session_id = read->session_id,
+			    .status = read->job.status,
+			    .body = read->reply.data,
+			    .len = read->reply.len };
+
 	if (read->session_lookup) {
 		MARK_IF(read->found, "node.answer.from-installed-image");
 		if (read->found)
-			answer_waiter(r, FS_MSG_FINAL, read->uuid, read->seq, read->session_id,
-				      read->job.status, read->reply.data, read->reply.len);
+			answer_waiter(r, read->uuid, &a);
+	} else if (read->session_list) {
+		sessions_listed(r, read);
 	} else if (read->client_id == 0) {
 		orphans_listed(r, read);
 	} else {
 		r->reads_open--;
-		send_reply(r, read->client_id, FS_MSG_FINAL, read->tag, 0, 0, read->job.status,
-			   read->reply.data, read->reply.len);
+		send_reply(r, read->client_id, read->tag, &a);
 	}
 	job_free(&read->job);
 }
@@ -432,7 +480,9 @@ void client_resend(struct replica *r)
 
 void client_state(struct replica *r)
 {
-	struct fs_msg m = { .type = FS_MSG_STATE, .has_leader = replica_leader(r) != 0 };
+	struct fs_msg m = { .type = FS_MSG_STATE,
+			    .has_leader = replica_leader(r) != 0,
+			    .stamp = r->applied_index };
 
 	tell_all(r, &m);
 }
@@ -457,6 +507,8 @@ static void lookup_waiter(struct hnode *node, void *ctx)
 	read->session_lookup = true;
 	memcpy(read->uuid, w->uuid, KV_UUID_SIZE);
 	read->seq = w->seq;
+	read->session_id = w->session_id;
+	read->stamp = w->stamp;
 	read->min_index = r->applied_index;
 	replica_submit(r, WORKER_READ, &read->job);
 }
@@ -498,14 +550,76 @@ static void to_leader(struct replica *r, const struct fs_msg *m)
 
 	if (r->evaluating) {
 		if (m->type == FS_MSG_ANSWER)
-			orphans_answer(r, m);
+			orphans_answer(r, m, r->options.self);
 		else
-			orphans_bye(r, m->uuid);
+			sessions_bye(r, m->uuid);
 	} else if (leader != 0) {
 		fs_msg_encode(m, &frame);
 		r->ops->send_peer(r->ctx, leader, NET_FORWARD, &frame);
 		buf_release(&frame);
 	}
+}
+
+/* ---- keep-alives ---------------------------------------------------------------------------------- */
+
+#define BEAT_AGAIN_MS 2000u /* a beat unanswered for so long is given up */
+
+static void beat_each(struct hnode *node, void *ctx)
+{
+	struct client *c = CONTAINER_OF(node, struct client, node);
+	struct replica *r = ctx;
+
+	if (!c->alive_due)
+		return;
+	c->alive_due = false;
+	c->beat = r->beat.number;
+	c->beat_tag = c->alive_tag;
+	r->beat.open = true;
+}
+
+uint64_t client_beat(struct replica *r)
+{
+	uint64_t now = replica_now(r);
+
+	/* The same number again, until it is answered: then it means what was heard the first time. */
+	if (r->beat.open && now < r->beat.sent_ms + BEAT_AGAIN_MS)
+		return r->beat.number;
+	r->beat.number++;
+	r->beat.open = false;
+	r->beat.sent_ms = now;
+	htable_each(&r->clients, beat_each, r);
+	return r->beat.open ? r->beat.number : 0;
+}
+
+struct kept_ctx {
+	struct replica *r;
+	const struct kept *kept;
+};
+
+static void kept_each(struct hnode *node, void *ctx)
+{
+	struct client *c = CONTAINER_OF(node, struct client, node);
+	const struct kept_ctx *cx = ctx;
+	const struct kept *kept = cx->kept;
+	struct fs_msg m = { .type = FS_MSG_KEPT,
+			    .tag = c->beat_tag,
+			    .session_id = c->session_id,
+			    .stamp = kept->stamp,
+			    .ttl_ms = kept->ttl_ms };
+
+	if (c->beat != kept->number)
+		return;
+	c->beat = 0;
+	if (kept_has_ended(kept, c->uuid, c->session_id))
+		m.flags = FS_MSG_EXPIRED;
+	send_msg(cx->r, c->id, &m);
+}
+
+void client_kept(struct replica *r, const struct kept *kept)
+{
+	struct kept_ctx cx = { .r = r, .kept = kept };
+
+	htable_each(&r->clients, kept_each, &cx);
 }
 
 /* ---- connections ---------------------------------------------------------------------------------- */
@@ -553,7 +667,9 @@ void client_release(struct replica *r)
 void replica_client_open(struct replica *r, uint64_t client_id)
 {
 	struct client *c = mem_calloc(1, sizeof(*c));
-	struct fs_msg m = { .type = FS_MSG_STATE, .has_leader = replica_leader(r) != 0 };
+	struct fs_msg m = { .type = FS_MSG_STATE,
+			    .has_leader = replica_leader(r) != 0,
+			    .stamp = r->applied_index };
 
 	c->id = client_id;
 	htable_add(&r->clients, &c->node, hash_u64(client_id));
@@ -598,13 +714,15 @@ static void note_client(struct replica *r, struct client *c, const struct fs_msg
 	memcpy(c->uuid, m->uuid, KV_UUID_SIZE);
 	c->known = true;
 	c->heard_ms = replica_now(r);
-	if (m->session_id)
-		c->session_id = m->session_id;
+	c->session_id = m->session_id;
+	if (m->type == FS_MSG_ALIVE) {
+		c->alive_due = true;
+		c->alive_tag = m->tag;
+	}
 	if (m->flags & FS_MSG_HOLDER) {
 		bool is_new = !c->holder;
 
 		c->holder = true;
-		orphans_heard(r, m->uuid, 0);
 		/* On the same link as what it asks next, so the leader knows it before it can open a file. */
 		if (is_new)
 			status_send(r);

@@ -1,4 +1,4 @@
-/* replica_internal.h - the replica's parts, shared by replica*.c and orphans.c only. */
+/* replica_internal.h - the replica's parts, shared by the files of node/ that make it up. */
 #ifndef NODE_REPLICA_INTERNAL_H
 #define NODE_REPLICA_INTERNAL_H
 
@@ -7,7 +7,8 @@
 #include "net/net.h"
 #include "node/replica.h"
 
-#define SESSION_TTL_MS 30000u /* a mount unheard for this long holds nothing any more */
+#define SESSION_TTL_MS 30000u /* default: a session unheard for this long ends */
+#define CLOCK_RATE_PERCENT 1u /* no two clocks of the cluster and its clients differ more in rate */
 
 /* A client of this node waits for (uuid, seq). */
 struct waiter {
@@ -15,6 +16,7 @@ struct waiter {
 	uint8_t uuid[KV_UUID_SIZE];
 	uint64_t seq, tag;
 	uint64_t client_id;
+	uint64_t session_id, stamp; /* as the request names its session */
 	bool retried; /* a copy marked RETRY passed: only a final answer ends it */
 };
 
@@ -26,14 +28,59 @@ struct client {
 	bool holder;
 	bool known; /* uuid is set */
 	uint64_t heard_ms;
+	bool alive_due;      /* an ALIVE came that no beat has taken along yet */
+	uint64_t alive_tag;  /* ... of it */
+	uint64_t beat;       /* the beat that took one along; 0: none */
+	uint64_t beat_tag;
 };
 
-/* A mount somewhere in the cluster, as the leader knows it. */
-struct holder {
+/* A session or mount somewhere in the cluster, as the leader knows it; sessions.c. */
+struct session {
+	struct hnode by_uuid;
 	struct list link;
 	uint8_t uuid[KV_UUID_SIZE];
-	uint64_t heard_ms;
+	uint64_t id;       /* 0: it has changed nothing yet, the state does not know it */
+	uint64_t since_ms; /* known; on the sessions' clock, as are the others */
+	uint64_t heard_ms; /* last, or since when it counts as such */
+	bool in_state;     /* seen in the table, or begun before our eyes */
+	bool heard;        /* in this leadership */
+	bool holder;
+	bool bye;
+	bool ending;       /* its end is proposed */
+	uint64_t ending_ms;
+	uint64_t via;      /* node whose client it is */
 	uint64_t answered; /* number of the last orphan query it answered */
+};
+
+struct sessions {
+	struct htable by_uuid;
+	struct list all;
+	uint64_t clock_ms; /* of this leadership, without the time it was stopped */
+	uint64_t tick_ms;  /* last tick */
+	uint64_t epoch;    /* counts leaderships, and their ends */
+	bool complete;     /* the state's sessions are all known */
+	bool listing;
+	uint64_t list_index; /* applied when the listing began */
+	uint64_t list_ms;    /* not listed again before */
+	uint64_t look_ms;    /* next look for silent ones */
+	struct buf ended;    /* names of those that ended while listing */
+	struct list gathering_beats; /* struct beat not in a read round yet */
+};
+
+/* What a node said it has heard, to be answered when leadership is confirmed. */
+struct beat {
+	struct list link;
+	uint64_t node, number, epoch;
+	struct buf ended; /* names in it of sessions that there are not */
+};
+
+/* The answer to a beat. */
+struct kept {
+	uint64_t number;
+	uint32_t ttl_ms;
+	uint64_t stamp;
+	const uint8_t *names; /* of sessions that ended; borrowed */
+	size_t names_len;
 };
 
 /* One read round: what leaves once raft has confirmed an index and it is applied here. */
@@ -44,6 +91,7 @@ struct read_round {
 	uint64_t index;
 	struct list jobs;    /* struct job_read, by job.link */
 	struct list answers; /* struct confirm */
+	struct list beats;   /* struct beat */
 };
 
 /* An evaluator's answer that waits for its confirmation. */
@@ -128,9 +176,17 @@ struct replica {
 	char snapshot_error[256];
 	uint64_t snapshot_retry_ms;
 
+	/* clients' keep-alives on their way to the leader */
+	struct {
+		uint64_t number; /* the last */
+		bool open;       /* not answered yet */
+		uint64_t sent_ms;
+	} beat;
+	uint64_t session_count; /* in the state */
+
 	/* leader */
 	uint64_t leader_since_ms;
-	struct list holders;
+	struct sessions sessions;
 	struct orphans orphans;
 	bool root_made;
 	size_t orphan_count;
@@ -167,15 +223,38 @@ void client_resend(struct replica *r);
 /* A read for the node itself: local state, no round. */
 void client_query_holders(struct replica *r, const struct fs_msg *query);
 void client_state(struct replica *r);
+/* Takes along the ALIVEs that came since the last beat; the beat's number, 0: there are none. */
+uint64_t client_beat(struct replica *r);
+void client_kept(struct replica *r, const struct kept *kept);
 
 /* orphans.c: leader only */
 void orphans_release(struct replica *r);
 void orphans_reset(struct replica *r);  /* leadership began or ended */
 void orphans_tick(struct replica *r);
 void orphans_listed(struct replica *r, struct job_read *read);
-void orphans_answer(struct replica *r, const struct fs_msg *answer);
-void orphans_heard(struct replica *r, const uint8_t uuid[KV_UUID_SIZE], uint64_t age_ms);
-void orphans_bye(struct replica *r, const uint8_t uuid[KV_UUID_SIZE]);
+void orphans_answer(struct replica *r, const struct fs_msg *answer, uint64_t from);
+
+/* sessions.c: leader only, but for init, release, sessions_on_kept() and the count in sessions_applied() */
+void sessions_init(struct replica *r, uint64_t incarnation);
+void sessions_release(struct replica *r);
+void sessions_reset(struct replica *r); /* leadership began or ended */
+void sessions_tick(struct replica *r);
+void sessions_applied(struct replica *r, const struct job_apply *apply);
+void sessions_listed(struct replica *r, struct job_read *read);
+/* false: there is no such session any more. id 0: it names none. */
+bool sessions_heard(struct replica *r, const uint8_t uuid[KV_UUID_SIZE], uint64_t id, bool holder,
+		    uint64_t age_ms, uint64_t via);
+void sessions_bye(struct replica *r, const uint8_t uuid[KV_UUID_SIZE]);
+struct session *sessions_find(struct replica *r, const uint8_t uuid[KV_UUID_SIZE]);
+uint64_t sessions_ttl_ms(const struct replica *r);
+uint64_t sessions_clock_ms(const struct replica *r); /* of this leadership: log time grows with it */
+/* This leadership is old enough that whoever is alive anywhere was heard. */
+bool sessions_all_known(const struct replica *r);
+/* Takes *ended: names in this beat of sessions that there are not. */
+void sessions_on_beat(struct replica *r, uint64_t node, uint64_t number, struct buf *ended);
+void sessions_confirm_beats(struct replica *r, struct list *beats); /* empties the list */
+void sessions_on_kept(struct replica *r, const uint8_t *payload, size_t len);
+bool kept_has_ended(const struct kept *kept, const uint8_t uuid[KV_UUID_SIZE], uint64_t id);
 
 /* upkeep.c: checkpoints, snapshots, space */
 void upkeep_tick(struct replica *r);

@@ -2,50 +2,73 @@
  * status.c - what nodes tell each other about once a second; never an entry, nothing is stored.
  *
  * NODE_STATUS                 off size
- *   version, now 1              0   1
+ *   version, now 2              0   1
  *   space is low                1   1
  *   applied index               2   8
  *   free bytes, total bytes    10  16
- *   count of mounts            26   2
- *   per mount: uuid, age in ms  -  16 + 8
+ *   number of the beat, or 0   26   8
+ *   clients, to the end:       34   - each
+ *     uuid, session id             16, 8   id 0: none yet
+ *     age in ms                         8
+ *     1: can hold files open            1
  */
 #include "base/cursor.h"
 #include "node/replica_internal.h"
 
-#define STATUS_VERSION 1
+#define STATUS_VERSION 2
+#define HEAD_SIZE 34u
+#define CLIENT_SIZE (KV_UUID_SIZE + 17u)
 
-struct mounts_ctx {
+struct clients_ctx {
 	struct replica *r;
 	struct buf *out;
-	uint16_t count;
 };
 
-static void put_mount(struct hnode *node, void *ctx)
+static void put_client(struct hnode *node, void *ctx)
 {
 	const struct client *c = CONTAINER_OF(node, struct client, node);
-	struct mounts_ctx *m = ctx;
+	struct clients_ctx *cx = ctx;
 
-	if (!c->holder || m->count == UINT16_MAX)
+	/* A tool that has begun nothing has nothing to keep. */
+	if (!c->known || (!c->holder && c->session_id == 0))
 		return;
-	buf_put(m->out, c->uuid, KV_UUID_SIZE);
-	buf_put_le64(m->out, replica_now(m->r) - c->heard_ms);
-	m->count++;
+	buf_put(cx->out, c->uuid, KV_UUID_SIZE);
+	buf_put_le64(cx->out, c->session_id);
+	buf_put_le64(cx->out, replica_now(cx->r) - c->heard_ms);
+	buf_put_u8(cx->out, c->holder);
+}
+
+/* Clients as in a frame; what the leader does not know any more becomes part of the beat. */
+static void hear(struct replica *r, uint64_t node, uint64_t beat, const uint8_t *clients, size_t len)
+{
+	struct cursor c = cursor_init(clients, len);
+	struct buf ended = BUF_INIT;
+
+	while (cursor_left(&c) > 0) {
+		const uint8_t *name = cursor_bytes(&c, FS_SESSION_NAME_SIZE);
+		uint64_t age_ms = cursor_le64(&c);
+		bool holder = cursor_u8(&c) != 0;
+
+		if (!sessions_heard(r, name, load_le64(name + KV_UUID_SIZE), holder, age_ms, node))
+			buf_put(&ended, name, FS_SESSION_NAME_SIZE);
+	}
+	sessions_on_beat(r, node, beat, &ended);
 }
 
 void status_send(struct replica *r)
 {
 	struct buf frame = BUF_INIT;
-	struct mounts_ctx mounts = { .r = r, .out = &frame };
+	struct clients_ctx clients = { .r = r, .out = &frame };
 	const struct store_space *space = &r->space.space;
+	uint64_t beat = client_beat(r);
 
 	buf_put_u8(&frame, STATUS_VERSION);
 	buf_put_u8(&frame, upkeep_space_is_low(r));
 	buf_put_le64(&frame, r->applied_index);
 	buf_put_le64(&frame, space->free_bytes);
 	buf_put_le64(&frame, space->total_bytes);
-	buf_put_le16(&frame, 0);
-	htable_each(&r->clients, put_mount, &mounts);
-	store_le16(frame.data + 26, mounts.count);
+	buf_put_le64(&frame, beat);
+	htable_each(&r->clients, put_client, &clients);
 	for (size_t i = 0; i < r->peer_count; i++) {
 		struct buf copy = BUF_INIT;
 
@@ -53,6 +76,8 @@ void status_send(struct replica *r)
 		r->ops->send_peer(r->ctx, r->peers[i].id, NET_NODE_STATUS, &copy);
 		buf_release(&copy);
 	}
+	if (r->evaluating)
+		hear(r, r->options.self, beat, frame.data + HEAD_SIZE, frame.len - HEAD_SIZE);
 	buf_release(&frame);
 }
 
@@ -65,20 +90,14 @@ void status_receive(struct replica *r, uint64_t from, const uint8_t *payload, si
 	uint64_t applied = cursor_le64(&c);
 	uint64_t free_bytes = cursor_le64(&c);
 	uint64_t total_bytes = cursor_le64(&c);
-	uint16_t mounts = cursor_le16(&c);
+	uint64_t beat = cursor_le64(&c);
 
-	if (!p || version != STATUS_VERSION || !cursor_ok(&c) ||
-	    cursor_left(&c) != (size_t)mounts * (KV_UUID_SIZE + 8))
+	if (!p || version != STATUS_VERSION || !cursor_ok(&c) || cursor_left(&c) % CLIENT_SIZE != 0)
 		return;
 	p->space_low = low;
 	p->applied_index = applied;
 	p->space.free_bytes = free_bytes;
 	p->space.total_bytes = total_bytes;
-	for (uint16_t i = 0; i < mounts; i++) {
-		const uint8_t *uuid = cursor_bytes(&c, KV_UUID_SIZE);
-		uint64_t age_ms = cursor_le64(&c);
-
-		if (age_ms < SESSION_TTL_MS)
-			orphans_heard(r, uuid, age_ms);
-	}
+	if (r->evaluating)
+		hear(r, from, beat, c.pos, cursor_left(&c));
 }

@@ -98,32 +98,70 @@ static void run_log(struct worker *w, struct list *jobs, struct list *done)
 
 /* ---- apply ------------------------------------------------------------------------------------ */
 
-static void collect_answer(struct job_apply *apply, size_t *cap, const struct raft_entry *e)
+static void collect_session(struct job_apply *apply, size_t *cap, struct apply_session change)
 {
-	struct kv_batch_head head;
-	struct kv_batch_iter it;
-	struct kv_mutation m;
+	if (apply->session_change_count == *cap) {
+		*cap = *cap ? 2 * *cap : 8;
+		apply->session_changes =
+			mem_realloc(apply->session_changes, *cap * sizeof(*apply->session_changes));
+	}
+	apply->session_changes[apply->session_change_count++] = change;
+}
 
-	if (e->type != RAFT_ENTRY_NORMAL || !e->data ||
-	    kv_batch_decode(&head, &it, e->data->data, e->data->len) < 0)
-		return;
-	while (!apply->orphans && kv_batch_next(&it, &m))
-		apply->orphans = fs_mutation_is_orphan(&m);
-	if (!head.has_session)
-		return;
+static void collect_sessions(struct job_apply *apply, size_t *cap, const struct kv_batch_head *head)
+{
+	struct apply_session begins = { .id = head->session_id };
+
+	for (uint32_t i = 0; i < head->end_count; i++) {
+		struct kv_session_end end = kv_session_end_at(head, i);
+		struct apply_session ends = { .id = end.session_id, .ends = true };
+
+		memcpy(ends.uuid, end.uuid, KV_UUID_SIZE);
+		collect_session(apply, cap, ends);
+	}
+	memcpy(begins.uuid, head->uuid, KV_UUID_SIZE);
+	if (head->begins)
+		collect_session(apply, cap, begins);
+}
+
+static void collect_answer(struct job_apply *apply, size_t *cap, const struct raft_entry *e,
+			   const struct kv_batch_head *head)
+{
 	if (apply->answer_count == *cap) {
 		*cap = *cap ? 2 * *cap : 8;
 		apply->answers = mem_realloc(apply->answers, *cap * sizeof(*apply->answers));
 	}
 	apply->answers[apply->answer_count++] = (struct apply_answer){
-		.seq = head.seq,
+		.seq = head->seq,
 		.index = e->index,
-		.session_id = head.session_id,
-		.status = head.status,
-		.reply = head.reply,
-		.reply_len = head.reply_len,
+		.session_id = head->session_id,
+		.status = head->status,
+		.reply = head->reply,
+		.reply_len = head->reply_len,
 	};
-	memcpy(apply->answers[apply->answer_count - 1].uuid, head.uuid, KV_UUID_SIZE);
+	memcpy(apply->answers[apply->answer_count - 1].uuid, head->uuid, KV_UUID_SIZE);
+}
+
+/* What the replica must know of the entries that are applied now. */
+static void collect(struct job_apply *apply)
+{
+	size_t answers_cap = 0, sessions_cap = 0;
+	struct kv_batch_head head;
+	struct kv_batch_iter it;
+	struct kv_mutation m;
+
+	for (size_t i = 0; i < apply->entry_count; i++) {
+		const struct raft_entry *e = &apply->entries[i];
+
+		if (e->type != RAFT_ENTRY_NORMAL || !e->data ||
+		    kv_batch_decode(&head, &it, e->data->data, e->data->len) < 0)
+			continue;
+		while (!apply->orphans && kv_batch_next(&it, &m))
+			apply->orphans = fs_mutation_is_orphan(&m);
+		collect_sessions(apply, &sessions_cap, &head);
+		if (head.has_session)
+			collect_answer(apply, &answers_cap, e, &head);
+	}
 }
 
 static void run_apply_group(struct worker *w, struct list *group, struct list *done)
@@ -149,12 +187,12 @@ static void run_apply_group(struct worker *w, struct list *group, struct list *d
 	free(all);
 	list_for_each(it, group) {
 		struct job_apply *apply = CONTAINER_OF(list_entry(it, struct job, link), struct job_apply, job);
-		size_t cap = 0;
 
 		if (ret < 0)
 			set_failed(&apply->job, ret, &err);
-		for (size_t i = 0; ret == 0 && i < apply->entry_count; i++)
-			collect_answer(apply, &cap, &apply->entries[i]);
+		else
+			collect(apply);
+		apply->session_count = kv_session_count(kv);
 	}
 	list_splice_tail(done, group);
 	kv_unref(kv);
@@ -248,9 +286,15 @@ static int read_request(struct worker *w, struct kv_txn *txn, struct job_read *r
 
 static int read_session(struct kv_txn *txn, struct job_read *read)
 {
+	struct kv_session_ask ask = { .seq = read->seq,
+				      .low = read->seq,
+				      .session_id = read->session_id,
+				      .stamp = read->stamp };
 	struct kv_session_lookup found = { .reply = BUF_INIT };
-	int ret = kv_txn_session(txn, read->uuid, read->seq, read->seq, &found);
+	int ret;
 
+	memcpy(ask.uuid, read->uuid, sizeof(ask.uuid));
+	ret = kv_txn_session(txn, &ask, &found);
 	if (ret == 0 && found.state == KV_SESSION_DONE) {
 		read->found = true;
 		read->session_id = found.session_id;
@@ -259,6 +303,24 @@ static int read_session(struct kv_txn *txn, struct job_read *read)
 	}
 	buf_release(&found.reply);
 	return ret;
+}
+
+#define LIST_PAGE_BYTES 65536u
+
+static int list_session(void *ctx, const struct kv_session_info *info)
+{
+	struct buf *out = ctx;
+
+	buf_put(out, info->uuid, KV_UUID_SIZE);
+	buf_put_le64(out, info->session_id);
+	return out->len < LIST_PAGE_BYTES ? 0 : 1;
+}
+
+static int read_session_list(struct kv_txn *txn, struct job_read *read)
+{
+	int ret = kv_txn_session_scan(txn, read->uuid, list_session, &read->reply);
+
+	return ret < 0 ? ret : 0;
 }
 
 static void run_read(struct worker *w, struct job_read *read)
@@ -273,7 +335,8 @@ static void run_read(struct worker *w, struct job_read *read)
 	}
 	assert(kv_view_meta(w->view)->applied_index >= read->min_index);
 	txn = kv_txn_new(w->view, NULL);
-	read->job.status = read->session_lookup ? read_session(txn, read) : read_request(w, txn, read);
+	read->job.status = read->session_lookup ? read_session(txn, read) :
+			   read->session_list ? read_session_list(txn, read) : read_request(w, txn, read);
 	kv_txn_free(txn);
 }
 

@@ -169,8 +169,33 @@ static int apply_session(struct apply *a, const struct kv_batch_head *head, uint
 	buf_reset(&a->record);
 	ret = session_record_execute(old.value, known ? old.len : 0, head, index, &a->record);
 	if (ret < 0)
-		return refuse(a, "its session number was executed before or is outside the window");
+		return refuse(a, "its session is not the one here, or its number was executed before");
+	a->meta.session_count += !known;
 	return row_replace(a, key, sizeof(key), known ? &old : NULL, a->record.data, a->record.len);
+}
+
+/* Whoever is named and still here ends; its stamp is never begun with again. */
+static int apply_end(struct apply *a, const struct kv_session_end *end)
+{
+	uint8_t key[SESSION_KEY_SIZE];
+	struct session_record record;
+	struct kv_row row;
+	int ret;
+
+	session_key(end->uuid, key);
+	ret = kv_conn_get(a->c, key, sizeof(key), &row);
+	MARK_IF(ret == -ENOENT, "store.apply.ends-session-that-is-gone");
+	if (ret < 0)
+		return ret == -ENOENT ? 0 : ret;
+	if (session_record_open(&record, row.value, row.len) < 0)
+		return refuse(a, "the record of a session that it ends is damaged");
+	if (record.id != end->session_id)
+		return 0;
+	if (a->meta.session_count == 0)
+		return refuse(a, "the count of sessions is wrong");
+	a->meta.session_count--;
+	a->meta.begin_floor = max_u64(a->meta.begin_floor, record.stamp);
+	return row_delete(a, key, sizeof(key));
 }
 
 static int apply_normal(struct apply *a, const struct raft_entry *e)
@@ -185,6 +210,14 @@ static int apply_normal(struct apply *a, const struct raft_entry *e)
 	if (head.group != a->meta.group || head.prev_index != a->meta.applied_index ||
 	    head.prev_term != a->meta.applied_term)
 		return refuse(a, "its batch was evaluated for another place in the log");
+	a->meta.log_ms = max_u64(a->meta.log_ms, head.log_ms);
+	for (uint32_t i = 0; i < head.end_count; i++) {
+		struct kv_session_end end = kv_session_end_at(&head, i);
+
+		ret = apply_end(a, &end);
+		if (ret < 0)
+			return ret;
+	}
 	while (kv_batch_next(&it, &m)) {
 		ret = apply_mutation(a, &m);
 		if (ret < 0)

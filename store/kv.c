@@ -60,6 +60,11 @@ uint64_t kv_size_bytes(struct kv *kv)
 	return kv->ops->size_bytes(kv);
 }
 
+uint64_t kv_session_count(const struct kv *kv)
+{
+	return kv->meta.session_count;
+}
+
 uint64_t kv_wal_bytes(struct kv *kv)
 {
 	return kv->ops->wal_bytes(kv);

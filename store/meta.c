@@ -3,18 +3,21 @@
 #include "base/hash.h"
 #include "store/kv.h"
 
-#define META_VERSION 1
+#define META_VERSION 2
 
 /*
  * Meta row. Little-endian.                     off  size
- *   version, now 1                               0    1
+ *   version, now 2                               0    1
  *   cluster                                      1   16
  *   group                                       17    4
  *   applied_index                               21    8
  *   applied_term                                29    8
  *   digest                                      37   32
- *   index of the configuration's entry          69    8
- *   configuration: length, raft_conf_encode()   77    2 + n
+ *   log_ms                                      69    8
+ *   begin_floor                                 77    8
+ *   session_count                               85    8
+ *   index of the configuration's entry          93    8
+ *   configuration: length, raft_conf_encode()  101    2 + n
  *   XXH3 of all before                               8
  */
 void kv_meta_encode(const struct kv_meta *meta, struct buf *out)
@@ -29,6 +32,9 @@ void kv_meta_encode(const struct kv_meta *meta, struct buf *out)
 	buf_put_le64(out, meta->applied_index);
 	buf_put_le64(out, meta->applied_term);
 	buf_put(out, meta->digest, sizeof(meta->digest));
+	buf_put_le64(out, meta->log_ms);
+	buf_put_le64(out, meta->begin_floor);
+	buf_put_le64(out, meta->session_count);
 	buf_put_le64(out, meta->conf.index);
 	buf_put_bytes16(out, conf.data, conf.len);
 	buf_put_le64(out, hash64(out->data + start, out->len - start));
@@ -49,6 +55,9 @@ int kv_meta_decode(struct kv_meta *meta, const void *data, size_t len)
 	found.applied_index = cursor_le64(&c);
 	found.applied_term = cursor_le64(&c);
 	cursor_copy(&c, found.digest, sizeof(found.digest));
+	found.log_ms = cursor_le64(&c);
+	found.begin_floor = cursor_le64(&c);
+	found.session_count = cursor_le64(&c);
 	conf_index = cursor_le64(&c);
 	conf = cursor_bytes16(&c, &conf_len);
 	sum = cursor_le64(&c);

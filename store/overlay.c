@@ -14,6 +14,7 @@ struct overlay_entry {
 	uint64_t index, term;
 	struct blob *batch;  /* one reference, or NULL */
 	const uint8_t *base; /* batch->data: where the versions look up their bytes */
+	int64_t session_delta; /* sessions begun less sessions ended */
 	bool has_session;
 	uint8_t uuid[KV_UUID_SIZE];
 };
@@ -23,6 +24,8 @@ struct overlay {
 	size_t count, bytes;
 	struct pending pending;
 	struct htable sessions; /* struct overlay_session by uuid */
+	uint64_t begin_floor;   /* never falls before a reset: the view's has caught up by then */
+	int64_t session_delta;  /* sum over the entries */
 };
 
 struct overlay *overlay_new(void)
@@ -55,27 +58,46 @@ static struct overlay_session *find_session(const struct overlay *o,
 	return NULL;
 }
 
-static void add_op(struct overlay *o, uint64_t index, const struct kv_batch_head *head)
+static void add_op(struct overlay *o, const uint8_t uuid[KV_UUID_SIZE], struct overlay_op op)
 {
-	struct overlay_session *s = find_session(o, head->uuid);
+	struct overlay_session *s = find_session(o, uuid);
 
 	if (!s) {
 		s = mem_calloc(1, sizeof(*s));
-		memcpy(s->uuid, head->uuid, KV_UUID_SIZE);
-		htable_add(&o->sessions, &s->node, uuid_hash(head->uuid));
+		memcpy(s->uuid, uuid, KV_UUID_SIZE);
+		htable_add(&o->sessions, &s->node, uuid_hash(uuid));
 	}
 	if (s->op_count == s->op_cap) {
 		s->op_cap = s->op_cap ? 2 * s->op_cap : 4;
 		s->ops = mem_realloc(s->ops, s->op_cap * sizeof(*s->ops));
 	}
-	s->ops[s->op_count++] = (struct overlay_op){
-		.seq = head->seq,
-		.low = head->low,
-		.index = index,
-		.status = head->status,
-		.reply = head->reply,
-		.reply_len = head->reply_len,
-	};
+	s->ops[s->op_count++] = op;
+}
+
+/* The order is apply's: what ends does so before the operation. */
+static void add_sessions(struct overlay *o, struct overlay_entry *e, const struct kv_batch_head *head)
+{
+	for (uint32_t i = 0; i < head->end_count; i++) {
+		struct kv_session_end end = kv_session_end_at(head, i);
+
+		add_op(o, end.uuid,
+		       (struct overlay_op){ .ends = true,
+					    .session_id = end.session_id,
+					    .index = e->index });
+		o->begin_floor = max_u64(o->begin_floor, end.stamp);
+	}
+	if (head->has_session)
+		add_op(o, head->uuid,
+		       (struct overlay_op){ .session_id = head->session_id,
+					    .stamp = head->stamp,
+					    .seq = head->seq,
+					    .low = head->low,
+					    .index = e->index,
+					    .status = head->status,
+					    .reply = head->reply,
+					    .reply_len = head->reply_len });
+	e->session_delta = (int64_t)head->begins - (int64_t)head->end_count;
+	o->session_delta += e->session_delta;
 }
 
 static void free_session(struct overlay_session *s)
@@ -114,6 +136,7 @@ static void free_entry(struct overlay *o, struct overlay_entry *e)
 {
 	list_del(&e->link);
 	o->count--;
+	o->session_delta -= e->session_delta;
 	if (e->batch)
 		o->bytes -= e->batch->len;
 	blob_unref(e->batch);
@@ -143,8 +166,7 @@ int overlay_push(struct overlay *o, uint64_t index, uint64_t term, struct blob *
 	o->bytes += batch ? batch->len : 0;
 	while (kv_batch_next(&it, &m))
 		pending_add(&o->pending, index, &e->base, &m);
-	if (head.has_session)
-		add_op(o, index, &head);
+	add_sessions(o, e, &head);
 	return 0;
 }
 
@@ -160,6 +182,8 @@ static void trim_entry(struct overlay *o, struct overlay_entry *e, uint64_t appl
 		assert(ret == 0);
 		while (kv_batch_next(&it, &m))
 			pending_trim(&o->pending, applied, &m);
+		for (uint32_t i = 0; i < head.end_count; i++)
+			trim_ops(o, kv_session_end_at(&head, i).uuid, applied);
 	}
 	if (e->has_session)
 		trim_ops(o, e->uuid, applied);
@@ -183,6 +207,7 @@ void overlay_reset(struct overlay *o)
 	htable_each(&o->sessions, free_session_node, NULL);
 	htable_release(&o->sessions);
 	o->sessions = HTABLE_INIT;
+	o->begin_floor = 0;
 	list_for_each_safe (it, &o->entries)
 		free_entry(o, list_entry(it, struct overlay_entry, link));
 }
@@ -208,6 +233,16 @@ size_t overlay_bytes(const struct overlay *o)
 const struct pending *overlay_pending(const struct overlay *o)
 {
 	return &o->pending;
+}
+
+uint64_t overlay_begin_floor(const struct overlay *o)
+{
+	return o->begin_floor;
+}
+
+int64_t overlay_session_delta(const struct overlay *o)
+{
+	return o->session_delta;
 }
 
 const struct overlay_session *overlay_session(const struct overlay *o,

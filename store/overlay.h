@@ -8,8 +8,11 @@
 #include "store/pending.h"
 #include "store/store_kv.h"
 
-/* An operation that some entry of the overlay executed. reply is borrowed from that entry. */
+/* What some entry of the overlay did with a session. reply is borrowed from that entry. */
 struct overlay_op {
+	bool ends;             /* the session ended: nothing before this counts any more */
+	uint64_t session_id;   /* == index: it began here */
+	uint64_t stamp;        /* of one that began here */
 	uint64_t seq, low, index;
 	int32_t status;
 	const uint8_t *reply;
@@ -24,6 +27,10 @@ struct overlay_session {
 };
 
 const struct pending *overlay_pending(const struct overlay *o);
+/* The highest stamp of a session that an entry here ends, or an earlier one ended; 0: none. */
+uint64_t overlay_begin_floor(const struct overlay *o);
+/* Sessions begun less sessions ended by entries here. */
+int64_t overlay_session_delta(const struct overlay *o);
 /* NULL: no operation of that client is pending. */
 const struct overlay_session *overlay_session(const struct overlay *o,
 					      const uint8_t uuid[KV_UUID_SIZE]);

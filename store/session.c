@@ -3,21 +3,23 @@
 
 #include "base/buf.h"
 
-#define SESSION_VERSION 1
+#define SESSION_VERSION 2
 
 /*
  * Session record. Little-endian.              off  size
- *   version, now 1                              0    1
+ *   version, now 2                              0    1
  *   id                                          1    8
  *   low                                         9    8
  *   highest executed seq                       17    8
- *   count of replies                           25    4
- *   replies, ascending by seq, all >= low:     29
+ *   stamp                                      25    8
+ *   log time of the last operation, ms         33    8
+ *   count of replies                           41    4
+ *   replies, ascending by seq, all >= low:     45
  *     seq, index                                     8, 8
  *     status                                         4
  *     reply: length, bytes                           4, n
  */
-#define COUNT_OFF 25
+#define COUNT_OFF 41
 
 void session_key(const uint8_t uuid[KV_UUID_SIZE], uint8_t key[SESSION_KEY_SIZE])
 {
@@ -50,6 +52,8 @@ int session_record_open(struct session_record *r, const void *data, size_t len)
 
 	found.low = cursor_le64(&c);
 	found.highest = cursor_le64(&c);
+	found.stamp = cursor_le64(&c);
+	found.used_ms = cursor_le64(&c);
 	found.count = cursor_le32(&c);
 	found.replies = c;
 	floor = found.low;
@@ -81,6 +85,7 @@ int session_record_execute(const void *data, size_t len, const struct kv_batch_h
 {
 	struct session_record r = { .id = index,
 				    .low = head->low,
+				    .stamp = head->stamp,
 				    .replies = cursor_init(NULL, 0) };
 	struct session_reply mine = { head->seq, index, head->status, head->reply,
 				      head->reply_len };
@@ -91,8 +96,8 @@ int session_record_execute(const void *data, size_t len, const struct kv_batch_h
 
 	if (len > 0 && session_record_open(&r, data, len) < 0)
 		return -EUCLEAN;
-	/* A session that the leader knew is the one we know: nobody executes for one that ended. */
-	if (head->session_id != 0 && head->session_id != r.id)
+	/* The session that the leader knew is the one we know: nobody executes for one that ended. */
+	if (head->begins != (len == 0) || head->session_id != r.id)
 		return -EUCLEAN;
 	r.low = max_u64(r.low, head->low);
 	if (head->seq < r.low || head->seq - r.low >= KV_SESSION_WINDOW)
@@ -101,6 +106,8 @@ int session_record_execute(const void *data, size_t len, const struct kv_batch_h
 	buf_put_le64(out, r.id);
 	buf_put_le64(out, r.low);
 	buf_put_le64(out, max_u64(r.highest, head->seq));
+	buf_put_le64(out, r.stamp);
+	buf_put_le64(out, max_u64(r.used_ms, head->log_ms));
 	buf_put_le32(out, 0);
 	while (session_record_next(&r, &old)) {
 		if (old.seq == mine.seq) {

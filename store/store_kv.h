@@ -39,6 +39,8 @@
 /* Limits of a session's window (architecture, section 6). */
 #define KV_SESSION_WINDOW 1024u
 #define KV_SESSION_REPLY_BYTES (1024u * 1024u)
+#define KV_SESSIONS_MAX 65536u    /* in one state; beyond, nobody begins one */
+#define KV_SESSION_ENDS_MAX 256u  /* sessions that one entry ends */
 
 /* Keys of class 's' (sessions) belong to the store; a batch that mutates one is -EUCLEAN. */
 #define KV_CLASS_SESSION 's'
@@ -70,15 +72,28 @@ struct kv_batch_head {
 	uint32_t group;
 	uint64_t prev_index, prev_term; /* valid only as the entry directly after this one */
 	int64_t wall_ns;                /* the leader's stamp */
+	uint64_t log_ms;                /* log time: see struct kv_meta */
 	bool has_session;
 	uint8_t uuid[KV_UUID_SIZE];     /* client */
 	uint64_t seq, low;              /* number of this operation; lowest one not answered yet */
-	uint64_t session_id;            /* the entry that began the session, for the client; 0: not known
-					 * to the evaluator yet (that entry is itself still proposed) */
+	uint64_t session_id;            /* index of the entry that began the session: this one when begins */
+	bool begins;
+	uint64_t stamp;                 /* begins: the index the client had seen before it sent anything */
+	const uint8_t *ends;            /* sessions that end before all else here, kv_session_end_at() */
+	uint32_t end_count;
 	int32_t status;                 /* 0 or a negative errno: the reply */
 	const uint8_t *reply;           /* borrowed */
 	size_t reply_len;
 };
+
+/* A session that an entry ends; one that is not there any more is no error. */
+struct kv_session_end {
+	uint8_t uuid[KV_UUID_SIZE];
+	uint64_t session_id, stamp;
+};
+
+void kv_session_end_encode(const struct kv_session_end *end, struct buf *out); /* for head.ends */
+struct kv_session_end kv_session_end_at(const struct kv_batch_head *head, uint32_t i);
 
 struct kv_batch_iter {
 	const uint8_t *pos, *end;
@@ -98,6 +113,13 @@ struct kv_meta {
 	uint32_t group;
 	uint64_t applied_index, applied_term;
 	struct raft_conf conf; /* as of applied_index */
+	/* Log time: how long the log had a leader, in ms. It stands still without one, never jumps with a
+	 * wall clock, and a new leader goes on from what the log says. */
+	uint64_t log_ms;
+	/* No session begins any more with a stamp at or below this: the highest stamp of those that ended.
+	 * So a late copy of a session's first operation can never begin it a second time. */
+	uint64_t begin_floor;
+	uint64_t session_count;
 	uint8_t digest[KV_DIGEST_SIZE]; /* additive multiset hash of all rows and pieces; meta is not in it */
 };
 
@@ -125,6 +147,7 @@ int kv_checkpoint(struct kv *kv, uint64_t *durable_index, struct err *err);
 /* Size of the state in bytes (pages in use), for thresholds and statfs. Thread: apply. */
 uint64_t kv_size_bytes(struct kv *kv);
 uint64_t kv_wal_bytes(struct kv *kv); /* thread: apply; when to checkpoint */
+uint64_t kv_session_count(const struct kv *kv); /* as applied. Thread: apply */
 
 /* ---- views ---------------------------------------------------------------------------------- */
 
@@ -195,8 +218,17 @@ struct blob *kv_txn_batch(struct kv_txn *txn, const struct kv_batch_head *head);
 
 /* ---- sessions --------------------------------------------------------------------------------- */
 
+/* An operation as its request names it. */
+struct kv_session_ask {
+	uint8_t uuid[KV_UUID_SIZE];
+	uint64_t seq, low;
+	uint64_t session_id; /* 0: the client has heard of none; then stamp says which one it means */
+	uint64_t stamp;
+};
+
 enum kv_session_state {
-	KV_SESSION_UNKNOWN, /* no such client: a new session begins with this operation */
+	KV_SESSION_BEGIN,   /* no such client: a new session begins with this operation */
+	KV_SESSION_EXPIRED, /* it ended, or may have: this operation must never execute */
 	KV_SESSION_EXECUTE, /* known, the number is new and inside the window */
 	KV_SESSION_DONE,    /* executed: status and reply hold what was answered */
 	KV_SESSION_PENDING, /* executed in the overlay, not applied yet: the answer will come by the log */
@@ -206,7 +238,7 @@ enum kv_session_state {
 
 struct kv_session_lookup {
 	enum kv_session_state state;
-	uint64_t session_id;  /* index of the entry that began it; 0 when unknown or still proposed */
+	uint64_t session_id;  /* index of the entry that began it, proposed ones too; 0 when there is none */
 	uint64_t index;       /* DONE, PENDING: entry that executed it */
 	int32_t status;       /* DONE, PENDING */
 	struct buf reply;     /* DONE, PENDING; release it */
@@ -217,7 +249,20 @@ struct kv_session_lookup {
  * count against the window, else a session whose numbers were spent on reads would stay AHEAD for
  * ever. A seq of 0 or below low is OLD. 0, -EIO, -EUCLEAN.
  */
-int kv_txn_session(struct kv_txn *txn, const uint8_t uuid[KV_UUID_SIZE], uint64_t seq, uint64_t low,
-		   struct kv_session_lookup *out);
+int kv_txn_session(struct kv_txn *txn, const struct kv_session_ask *ask, struct kv_session_lookup *out);
+/* Fills end->stamp. -ENOENT: there is no such session, or its end is proposed already. */
+int kv_txn_session_end(struct kv_txn *txn, struct kv_session_end *end);
+uint64_t kv_txn_session_count(const struct kv_txn *txn); /* with those proposed */
+
+struct kv_session_info {
+	uint8_t uuid[KV_UUID_SIZE];
+	uint64_t session_id;
+	uint64_t used_log_ms; /* log time of its last operation */
+	uint64_t highest;     /* number executed */
+};
+
+/* Those in the view, by uuid, behind after (NULL: from the first). fn as in kv_txn_scan(). */
+typedef int (*kv_session_fn)(void *ctx, const struct kv_session_info *info);
+int kv_txn_session_scan(struct kv_txn *txn, const uint8_t after[KV_UUID_SIZE], kv_session_fn fn, void *ctx);
 
 #endif

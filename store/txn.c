@@ -538,10 +538,12 @@ int kv_txn_next_block(struct kv_txn *txn, uint64_t ino, uint32_t from, uint32_t 
 
 /* ---- sessions ---- */
 
-/* What counts against the window: replies at or above low. */
-struct window {
-	uint64_t low;
-	size_t reply_bytes;
+/* A session as it stands in view and overlay, and what there is about one number of it. */
+struct standing {
+	bool known;
+	uint64_t id, stamp;
+	uint64_t low;       /* the highest low of anybody: what counts against the window lies above */
+	size_t reply_bytes; /* ... of such */
 };
 
 static void found_reply(struct kv_session_lookup *out, enum kv_session_state state, uint64_t index,
@@ -553,83 +555,208 @@ static void found_reply(struct kv_session_lookup *out, enum kv_session_state sta
 	buf_put(&out->reply, reply, len);
 }
 
-static void lookup_pending(const struct overlay_session *s, uint64_t seq, struct window *w,
-			   struct kv_session_lookup *out)
+/* Operations behind the last end: those before it are another session's, and so is the record. */
+static size_t first_living(const struct overlay_session *s)
 {
-	for (size_t i = 0; i < s->op_count; i++)
-		w->low = max_u64(w->low, s->ops[i].low);
-	for (size_t i = 0; i < s->op_count; i++) {
+	size_t i = s ? s->op_count : 0;
+
+	while (i > 0 && !s->ops[i - 1].ends)
+		i--;
+	return i;
+}
+
+static void stand_pending(const struct overlay_session *s, size_t first, struct standing *st)
+{
+	for (size_t i = first; s && i < s->op_count; i++) {
+		st->low = max_u64(st->low, s->ops[i].low);
+		if (s->ops[i].session_id != s->ops[i].index)
+			continue;
+		st->known = true;
+		st->id = s->ops[i].session_id;
+		st->stamp = s->ops[i].stamp;
+	}
+}
+
+static void lookup_pending(const struct overlay_session *s, size_t first, uint64_t seq,
+			   struct standing *st, struct kv_session_lookup *out)
+{
+	for (size_t i = first; s && i < s->op_count; i++) {
 		const struct overlay_op *op = &s->ops[i];
 
 		MARK_IF(op->seq == seq, "store.session.duplicate-pending");
 		if (op->seq == seq)
 			found_reply(out, KV_SESSION_PENDING, op->index, op->status, op->reply,
 				    op->reply_len);
-		if (op->seq >= w->low)
-			w->reply_bytes += op->reply_len;
+		if (op->seq >= st->low)
+			st->reply_bytes += op->reply_len;
 	}
 }
 
-static void lookup_record(struct session_record r, uint64_t seq, struct window *w,
+static void lookup_record(struct session_record r, uint64_t seq, struct standing *st,
 			  struct kv_session_lookup *out)
 {
 	struct session_reply reply;
 
-	out->session_id = r.id;
 	while (session_record_next(&r, &reply)) {
 		MARK_IF(reply.seq == seq, "store.session.duplicate-done");
 		if (reply.seq == seq)
 			found_reply(out, KV_SESSION_DONE, reply.index, reply.status, reply.data,
 				    reply.len);
-		if (reply.seq >= w->low)
-			w->reply_bytes += reply.len;
+		if (reply.seq >= st->low)
+			st->reply_bytes += reply.len;
 	}
 }
 
 /* The lowest unanswered operation must get through, or nothing would ever leave the window. */
-static bool beyond_window(const struct window *w, uint64_t seq)
+static bool beyond_window(const struct standing *st, uint64_t seq)
 {
-	return seq - w->low >= KV_SESSION_WINDOW ||
-	       (seq > w->low && w->reply_bytes >= KV_SESSION_REPLY_BYTES);
+	return seq - st->low >= KV_SESSION_WINDOW ||
+	       (seq > st->low && st->reply_bytes >= KV_SESSION_REPLY_BYTES);
 }
 
-int kv_txn_session(struct kv_txn *txn, const uint8_t uuid[KV_UUID_SIZE], uint64_t seq, uint64_t low,
-		   struct kv_session_lookup *out)
+static bool may_begin(const struct kv_txn *txn, const struct kv_session_ask *ask)
 {
-	const struct overlay_session *s = txn->overlay ? overlay_session(txn->overlay, uuid) : NULL;
-	struct kv_session_lookup found = { .state = KV_SESSION_UNKNOWN, .reply = BUF_INIT };
-	struct window w = { .low = low };
-	struct session_record record;
+	uint64_t floor = txn->view->meta.begin_floor;
+
+	if (txn->overlay)
+		floor = max_u64(floor, overlay_begin_floor(txn->overlay));
+	return ask->session_id == 0 && ask->stamp > floor;
+}
+
+/* Does the request mean the session that stands? */
+static bool is_meant(const struct standing *st, const struct kv_session_ask *ask)
+{
+	return ask->session_id ? ask->session_id == st->id : ask->stamp == st->stamp;
+}
+
+/* -ENOENT: the view has none. Borrows until the next use of the connection. */
+static int load_record(struct kv_txn *txn, const uint8_t uuid[KV_UUID_SIZE], struct session_record *r)
+{
 	uint8_t key[SESSION_KEY_SIZE];
 	struct kv_row row;
-	bool known;
 	int ret;
 
 	session_key(uuid, key);
 	ret = kv_conn_get(txn->view->conn, key, sizeof(key), &row);
-	known = ret == 0;
-	if (known)
-		ret = session_record_open(&record, row.value, row.len);
+	return ret < 0 ? ret : session_record_open(r, row.value, row.len);
+}
+
+/* How the session of that client stands; *first and *has_record tell where its replies are. */
+static int stand(struct kv_txn *txn, const uint8_t uuid[KV_UUID_SIZE], struct session_record *record,
+		 bool *has_record, const struct overlay_session **pending, size_t *first,
+		 struct standing *st)
+{
+	const struct overlay_session *s = txn->overlay ? overlay_session(txn->overlay, uuid) : NULL;
+	int ret = load_record(txn, uuid, record);
+
 	if (ret < 0 && ret != -ENOENT)
 		return ret;
-	if (known)
-		w.low = max_u64(w.low, record.low);
-	if (s)
-		lookup_pending(s, seq, &w, &found);
-	if (known)
-		lookup_record(record, seq, &w, &found);
-	if (found.state == KV_SESSION_UNKNOWN) {
-		MARK_IF(seq < w.low, "store.session.old");
-		MARK_IF(seq >= w.low && beyond_window(&w, seq), "store.session.beyond-window");
-		MARK_IF(!known && !s, "store.session.unknown");
-		MARK_IF(!known && s, "store.session.begun-in-overlay");
-		if (seq == 0 || seq < w.low) /* numbers begin at 1 */
+	*pending = s;
+	*first = first_living(s);
+	*has_record = ret == 0 && *first == 0;
+	if (*has_record) {
+		st->known = true;
+		st->id = record->id;
+		st->stamp = record->stamp;
+		st->low = max_u64(st->low, record->low);
+	}
+	stand_pending(s, *first, st);
+	return 0;
+}
+
+int kv_txn_session(struct kv_txn *txn, const struct kv_session_ask *ask, struct kv_session_lookup *out)
+{
+	struct kv_session_lookup found = { .state = KV_SESSION_EXECUTE, .reply = BUF_INIT };
+	struct standing st = { .low = ask->low };
+	const struct overlay_session *pending;
+	struct session_record record;
+	bool has_record;
+	size_t first;
+	int ret = stand(txn, ask->uuid, &record, &has_record, &pending, &first, &st);
+
+	if (ret < 0)
+		return ret;
+	MARK_IF(!st.known, "store.session.unknown");
+	MARK_IF(st.known && !has_record, "store.session.begun-in-overlay");
+	MARK_IF(!st.known && first > 0, "store.session.ended-in-overlay");
+	if (st.known ? !is_meant(&st, ask) : !may_begin(txn, ask)) {
+		MARK("store.session.expired");
+		found.state = KV_SESSION_EXPIRED;
+		*out = found;
+		return 0;
+	}
+	found.session_id = st.known ? st.id : 0;
+	lookup_pending(pending, first, ask->seq, &st, &found);
+	if (has_record)
+		lookup_record(record, ask->seq, &st, &found);
+	if (found.state == KV_SESSION_EXECUTE) {
+		MARK_IF(ask->seq < st.low, "store.session.old");
+		MARK_IF(ask->seq >= st.low && beyond_window(&st, ask->seq),
+			"store.session.beyond-window");
+		if (ask->seq == 0 || ask->seq < st.low) /* numbers begin at 1 */
 			found.state = KV_SESSION_OLD;
-		else if (beyond_window(&w, seq))
+		else if (beyond_window(&st, ask->seq))
 			found.state = KV_SESSION_AHEAD;
-		else if (known || s)
-			found.state = KV_SESSION_EXECUTE;
+		else if (!st.known)
+			found.state = KV_SESSION_BEGIN;
 	}
 	*out = found;
 	return 0;
+}
+
+int kv_txn_session_end(struct kv_txn *txn, struct kv_session_end *end)
+{
+	const struct overlay_session *pending;
+	struct standing st = { .low = 0 };
+	struct session_record record;
+	bool has_record;
+	size_t first;
+	int ret = stand(txn, end->uuid, &record, &has_record, &pending, &first, &st);
+
+	if (ret < 0)
+		return ret;
+	if (!st.known || st.id != end->session_id)
+		return -ENOENT;
+	end->stamp = st.stamp;
+	return 0;
+}
+
+uint64_t kv_txn_session_count(const struct kv_txn *txn)
+{
+	uint64_t count = txn->view->meta.session_count;
+
+	if (txn->overlay)
+		count = (uint64_t)((int64_t)count + overlay_session_delta(txn->overlay));
+	return count;
+}
+
+struct session_scan {
+	kv_session_fn fn;
+	void *ctx;
+};
+
+static int scan_record(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *value, size_t len)
+{
+	struct session_scan *scan = ctx;
+	struct kv_session_info info;
+	struct session_record r;
+
+	if (key_len != SESSION_KEY_SIZE || session_record_open(&r, value, len) < 0)
+		return -EUCLEAN;
+	info = (struct kv_session_info){
+		.session_id = r.id, .used_log_ms = r.used_ms, .highest = r.highest
+	};
+	memcpy(info.uuid, key + 1, KV_UUID_SIZE);
+	return scan->fn(scan->ctx, &info);
+}
+
+int kv_txn_session_scan(struct kv_txn *txn, const uint8_t after[KV_UUID_SIZE], kv_session_fn fn, void *ctx)
+{
+	static const uint8_t prefix = KV_CLASS_SESSION;
+	struct session_scan scan = { .fn = fn, .ctx = ctx };
+	uint8_t key[SESSION_KEY_SIZE];
+
+	if (after)
+		session_key(after, key);
+	return kv_txn_scan(txn, &prefix, 1, key, after ? sizeof(key) : 0, scan_record, &scan);
 }

@@ -9,6 +9,10 @@
  *   outgoing   to be sent by the sender thread: the channel was down, or it is sent again
  *   sent       handed to the channel at least once, or being handed to it now
  *
+ * The session begins with the first change that executes; until its id is known, all changes carry the
+ * stamp that it begins with. `begin` is a call of our own that does nothing else; while it is there, no
+ * other change gets a number. When the session has ended, renew() takes a new uuid and begins again.
+ *
  * Submitting threads send by themselves, but only DIRECT_SENDERS of them at a time, so that a
  * channel that takes nothing any more never holds every FUSE worker: interrupts must still be read.
  * Order does not matter to the store, as numbers do not say what happens first.
@@ -18,6 +22,7 @@
  */
 #include <pthread.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -30,6 +35,9 @@
 #define DIRECT_SENDERS 4
 #define STORM_GAP_MS 50u /* sending everything again happens at most this often */
 #define ALIVE_MS 1000u
+#define CLOCK_RATE_PERCENT 1u /* the cluster waits that much longer, we that much shorter */
+#define BEGIN_AGAIN_MS 1000u
+#define BEGIN_LOST_MS 5000u
 #define KILL_CHECK_MS 100u /* how often an interrupted call asks for SIGKILL */
 #define TIMER_IDLE_MS 60000u
 
@@ -72,7 +80,18 @@ struct fs_session {
 	struct list all, blocked, outgoing, sent, numbered, control;
 	struct htable by_tag;
 	uint64_t next_tag, next_seq; /* the next to give */
-	uint64_t session_id;         /* 0 until a reply brought it */
+	uint8_t uuid[KV_UUID_SIZE];
+	uint64_t session_id;  /* 0 until a reply brought it */
+	uint64_t stamp;       /* the newest heard; 0: none yet, so no session can begin */
+	uint64_t begin_stamp; /* fixed when the first number is given; 0: not yet */
+	uint64_t first_tag;   /* of this session: what lower ones bring is of another one */
+	struct call *begin;   /* under way; NULL: none */
+	uint64_t begin_again_ms; /* it was refused: again then; 0: not */
+	uint8_t replaces[FS_SESSION_NAME_SIZE];
+	bool has_replaces;
+	uint32_t ttl_ms;      /* 0: not heard yet */
+	uint64_t kept_ms;     /* when the last ALIVE left that a leader confirmed; 0: none */
+	bool lapse_said;
 	unsigned direct_senders;
 	unsigned interrupted_count;
 	bool storm_due; /* send again what was sent before; not before storm_ms */
@@ -112,14 +131,26 @@ static uint64_t session_low(const struct fs_session *s)
 					: list_first(&s->numbered, struct call, numbered)->seq;
 }
 
+/* What gets the next number; NULL: nothing may now. */
+static struct call *next_blocked(const struct fs_session *s)
+{
+	if (list_empty(&s->blocked) || (s->session_id == 0 && s->stamp == 0))
+		return NULL;
+	if (s->begin)
+		return s->begin->seq == 0 ? s->begin : NULL;
+	return list_first(&s->blocked, struct call, queue);
+}
+
 /* Gives numbers to changes as far as the window reaches; they become outgoing. */
 static void number_blocked(struct fs_session *s)
 {
+	struct call *c;
+
 	MARK_IF(!list_empty(&s->blocked) && s->next_seq >= session_low(s) + KV_SESSION_WINDOW,
 		"fs.session.window-full");
-	while (!list_empty(&s->blocked) && s->next_seq < session_low(s) + KV_SESSION_WINDOW) {
-		struct call *c = list_first(&s->blocked, struct call, queue);
-
+	while (s->next_seq < session_low(s) + KV_SESSION_WINDOW && (c = next_blocked(s))) {
+		if (s->session_id == 0 && s->begin_stamp == 0)
+			s->begin_stamp = s->stamp;
 		c->seq = s->next_seq++;
 		list_add_tail(&s->numbered, &c->numbered);
 		list_del(&c->queue);
@@ -161,7 +192,7 @@ static void call_finish(struct fs_session *s, struct call *c, int status,
 
 static void message_encode(const struct fs_session *s, struct fs_msg *m, struct buf *out)
 {
-	memcpy(m->uuid, s->options.uuid, sizeof(m->uuid));
+	memcpy(m->uuid, s->uuid, sizeof(m->uuid));
 	m->session_id = s->session_id;
 	if (s->options.holder && (m->type == FS_MSG_REQUEST || m->type == FS_MSG_ALIVE))
 		m->flags |= FS_MSG_HOLDER;
@@ -183,6 +214,7 @@ static void call_send(struct fs_session *s, struct call *c)
 		.tag = c->tag,
 		.seq = c->seq,
 		.low = session_low(s),
+		.stamp = s->session_id ? 0 : s->begin_stamp,
 	};
 
 	list_del(&c->queue);
@@ -208,6 +240,146 @@ static void call_send(struct fs_session *s, struct call *c)
 	if (ret < 0 && first && attempt == c->attempts)
 		c->is_sent = false;
 	call_unref(c);
+}
+
+/* ---- beginning, and beginning again ---- */
+
+static void begin_free(struct fs_session *s)
+{
+	struct call *c = s->begin;
+
+	s->begin = NULL;
+	s->begin_again_ms = 0;
+	if (c) {
+		call_detach(s, c);
+		call_unref(c);
+	}
+}
+
+/* In front of everything: a call that nobody waits for and that never times out. */
+static void begin_submit(struct fs_session *s)
+{
+	struct call *c = mem_calloc(1, sizeof(*c));
+	struct fs_request rq = { .op = FS_SESSION_BEGIN };
+
+	if (s->has_replaces) {
+		rq.data = s->replaces;
+		rq.data_len = sizeof(s->replaces);
+	}
+	c->refs = 1;
+	c->tag = s->next_tag++;
+	c->submitted_ms = clock_boot_ms();
+	fs_request_encode(&rq, &c->body);
+	list_init(&c->all);
+	list_init(&c->numbered);
+	htable_add(&s->by_tag, &c->by_tag, hash_u64(c->tag));
+	list_add_head(&s->blocked, &c->queue);
+	s->begin = c;
+	number_blocked(s);
+	wake_sender(s);
+}
+
+static void begin_answered(struct fs_session *s, int status)
+{
+	if (status == 0) {
+		s->has_replaces = false;
+		begin_free(s);
+		number_blocked(s);
+		wake_sender(s);
+		return;
+	}
+	/* Too many sessions, say. Nothing was logged, so the same number may go again. */
+	log_warning("session", "cannot begin a session, trying again: %s", strerror(-status));
+	s->begin_again_ms = clock_boot_ms() + BEGIN_AGAIN_MS;
+	pthread_cond_signal(&s->timer_wake);
+}
+
+/* It was refused a while ago, or nothing at all has come back. */
+static void begin_again(struct fs_session *s)
+{
+	const struct call *c = s->begin;
+	uint64_t now = clock_boot_ms();
+
+	if (!c || !c->is_sent || now < (s->begin_again_ms ? s->begin_again_ms : c->sent_ms + BEGIN_LOST_MS))
+		return;
+	s->begin_again_ms = 0;
+	list_del(&s->begin->queue);
+	list_add_head(&s->outgoing, &s->begin->queue);
+	wake_sender(s);
+}
+
+/* Goes on in the next session as if it had just been submitted. */
+static void call_requeue(struct fs_session *s, struct call *c, struct list *again)
+{
+	htable_del(&s->by_tag, &c->by_tag);
+	c->tag = s->next_tag++; /* answers to the old one mean nothing any more */
+	htable_add(&s->by_tag, &c->by_tag, hash_u64(c->tag));
+	list_del(&c->numbered);
+	list_del(&c->queue);
+	list_add_tail(again, &c->queue);
+	c->seq = 0;
+	c->attempts = 0;
+	c->is_sent = c->retried = false;
+}
+
+/*
+ * The session is no more. What it had sent and not heard of fails. `refused` is the call whose only copy
+ * a session refused that had never begun: that one has executed nowhere. NULL: none.
+ */
+static void renew(struct fs_session *s, const struct call *refused)
+{
+	struct list old, again;
+	unsigned failed = 0;
+
+	list_init(&old);
+	list_init(&again);
+	if (s->session_id != 0) {
+		memcpy(s->replaces, s->uuid, KV_UUID_SIZE);
+		store_le64(s->replaces + KV_UUID_SIZE, s->session_id);
+		s->has_replaces = true;
+		s->stats.ended++;
+	}
+	begin_free(s);
+	if (getrandom(s->uuid, sizeof(s->uuid), 0) != (ssize_t)sizeof(s->uuid))
+		abort(); /* cannot happen for so few bytes */
+	list_splice_tail(&old, &s->numbered);
+	s->session_id = s->begin_stamp = 0;
+	s->next_seq = 1;
+	s->kept_ms = 0;
+	s->first_tag = s->next_tag;
+	if (s->options.holder || s->has_replaces)
+		begin_submit(s);
+	while (!list_empty(&old)) {
+		struct call *c = list_first(&old, struct call, numbered);
+
+		if (!c->is_sent || (c == refused && c->attempts == 1)) {
+			call_requeue(s, c, &again);
+			continue;
+		}
+		failed++;
+		call_finish(s, c, -EIO, NULL);
+	}
+	list_splice_tail(&again, &s->blocked);
+	list_splice_tail(&s->blocked, &again);
+	log_warning("session", "the session ended, a new one begins; unanswered changes that failed: %u",
+		    failed);
+	number_blocked(s);
+	wake_sender(s);
+	pthread_cond_signal(&s->timer_wake);
+}
+
+static void stamp_heard(struct fs_session *s, uint64_t stamp)
+{
+	if (stamp <= s->stamp)
+		return;
+	s->stamp = stamp;
+	number_blocked(s);
+	wake_sender(s);
+}
+
+static bool is_kept(const struct fs_session *s, uint64_t now)
+{
+	return s->kept_ms != 0 && now < s->kept_ms + s->ttl_ms - s->ttl_ms * CLOCK_RATE_PERCENT / 100;
 }
 
 /* ---- the sender thread ---- */
@@ -404,15 +576,36 @@ static void check_progress(struct fs_session *s)
 	}
 }
 
+/* Until a stamp is known as well: the node's first word brings one. */
+static bool has_to_say(const struct fs_session *s)
+{
+	return s->options.holder || s->session_id != 0 || s->stamp == 0;
+}
+
+static uint64_t alive_every_ms(const struct fs_session *s)
+{
+	return s->ttl_ms ? min_u64(ALIVE_MS, s->ttl_ms / 6) : ALIVE_MS;
+}
+
 static void keep_alive(struct fs_session *s)
 {
 	uint64_t now = clock_boot_ms();
 
-	if (!s->options.holder || !s->connected || now < s->last_alive_ms + ALIVE_MS)
+	if (!has_to_say(s) || !s->connected || now < s->last_alive_ms + alive_every_ms(s))
 		return;
 	s->last_alive_ms = now;
 	if (list_empty(&s->control))
-		control_push(s, &(struct fs_msg){ .type = FS_MSG_ALIVE });
+		control_push(s, &(struct fs_msg){ .type = FS_MSG_ALIVE, .tag = now });
+}
+
+static void check_lapse(struct fs_session *s)
+{
+	bool lapsed = s->session_id != 0 && s->kept_ms != 0 && !is_kept(s, clock_boot_ms());
+
+	if (lapsed && !s->lapse_said)
+		log_warning("session", "no leader has confirmed session %llu for %u ms: it may end",
+			    (unsigned long long)s->session_id, s->ttl_ms);
+	s->lapse_said = lapsed;
 }
 
 /* When a call submitted at `since` needs the timer first. */
@@ -432,8 +625,10 @@ static uint64_t next_wake(const struct fs_session *s)
 	uint64_t now = clock_boot_ms();
 	uint64_t at = now + TIMER_IDLE_MS;
 
-	if (s->options.holder && s->connected)
-		at = min_u64(at, s->last_alive_ms + ALIVE_MS);
+	if (has_to_say(s) && s->connected)
+		at = min_u64(at, s->last_alive_ms + alive_every_ms(s));
+	if (s->begin_again_ms)
+		at = min_u64(at, s->begin_again_ms);
 	if (s->interrupted_count > 0)
 		at = min_u64(at, now + KILL_CHECK_MS);
 	if (!list_empty(&s->all)) {
@@ -457,6 +652,8 @@ static void *timer_main(void *arg)
 		check_interrupted(s);
 		check_progress(s);
 		keep_alive(s);
+		begin_again(s);
+		check_lapse(s);
 		if (s->closing)
 			break;
 		s->timer_sleeps_until_ms = next_wake(s);
@@ -486,6 +683,7 @@ struct fs_session *fs_session_new(const struct fs_session_options *options,
 	s->options = *options;
 	s->ops = ops;
 	s->channel = channel;
+	memcpy(s->uuid, options->uuid, sizeof(s->uuid));
 	s->next_tag = s->next_seq = 1;
 	list_init(&s->all);
 	list_init(&s->blocked);
@@ -499,6 +697,8 @@ struct fs_session *fs_session_new(const struct fs_session_options *options,
 	pthread_cond_init(&s->sender_wake, &attr);
 	pthread_cond_init(&s->timer_wake, &attr);
 	pthread_condattr_destroy(&attr);
+	if (s->options.holder)
+		begin_submit(s); /* no thread sees it yet */
 	int ret = pthread_create(&s->sender, NULL, sender_main, s);
 
 	if (ret == 0)
@@ -538,6 +738,7 @@ void fs_session_free(struct fs_session *s)
 	pthread_mutex_lock(&s->lock);
 	while (!list_empty(&s->all))
 		call_finish(s, list_first(&s->all, struct call, all), -ECONNABORTED, NULL);
+	begin_free(s);
 	control_drop_all(s);
 	pthread_mutex_unlock(&s->lock);
 	say_bye(s);
@@ -674,6 +875,22 @@ void fs_session_on_down(struct fs_session *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
+static void call_answered(struct fs_session *s, struct call *c, const struct fs_msg *m, int status,
+			  const struct fs_reply *reply)
+{
+	uint64_t waited_ms = clock_boot_ms() - c->submitted_ms;
+
+	if ((m->flags & FS_MSG_EXPIRED) && !c->is_read) {
+		renew(s, s->session_id == 0 ? c : NULL);
+	} else if (c == s->begin) {
+		begin_answered(s, status);
+	} else {
+		s->stats.answered++;
+		s->stats.longest_wait_ms = max_u64(s->stats.longest_wait_ms, waited_ms);
+		call_finish(s, c, status, reply);
+	}
+}
+
 static void on_reply(struct fs_session *s, const struct fs_msg *m)
 {
 	struct fs_reply reply = { .count = 0 };
@@ -682,10 +899,9 @@ static void on_reply(struct fs_session *s, const struct fs_msg *m)
 	if (status == 0 && fs_reply_decode(&reply, m->body, m->body_len) < 0)
 		status = -EIO;
 	pthread_mutex_lock(&s->lock);
-	uint64_t now = clock_boot_ms();
-
-	s->last_reply_ms = now;
-	if (m->session_id != 0)
+	s->last_reply_ms = clock_boot_ms();
+	stamp_heard(s, m->stamp);
+	if (m->session_id != 0 && m->tag >= s->first_tag)
 		s->session_id = m->session_id;
 	struct call *c = call_find(s, m->tag);
 
@@ -694,10 +910,24 @@ static void on_reply(struct fs_session *s, const struct fs_msg *m)
 	MARK_IF(!c, "fs.session.answer-to-nobody");
 	MARK_IF(c && !binds, "fs.session.answer-does-not-bind");
 	/* Else a copy of what was answered or given up, or an error that the RETRY's own answer follows. */
-	if (c && c->seq == m->seq && binds) {
-		s->stats.answered++;
-		s->stats.longest_wait_ms = max_u64(s->stats.longest_wait_ms, now - c->submitted_ms);
-		call_finish(s, c, status > 0 ? -EIO : status, &reply);
+	if (c && c->seq == m->seq && binds)
+		call_answered(s, c, m, status, &reply);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* A leader has heard us, and it was one after that; or it says that there is no such session. */
+static void on_kept(struct fs_session *s, const struct fs_msg *m)
+{
+	uint64_t now = clock_boot_ms();
+
+	pthread_mutex_lock(&s->lock);
+	stamp_heard(s, m->stamp);
+	if (m->session_id == s->session_id && m->tag <= now) {
+		s->ttl_ms = m->ttl_ms;
+		if (!(m->flags & FS_MSG_EXPIRED))
+			s->kept_ms = max_u64(s->kept_ms, m->tag);
+		else if (s->session_id != 0)
+			renew(s, NULL);
 	}
 	pthread_mutex_unlock(&s->lock);
 }
@@ -746,9 +976,13 @@ void fs_session_on_message(struct fs_session *s, const void *data, size_t len)
 		storm_schedule(s);
 		pthread_mutex_unlock(&s->lock);
 		break;
+	case FS_MSG_KEPT:
+		on_kept(s, &m);
+		break;
 	case FS_MSG_STATE:
 		pthread_mutex_lock(&s->lock);
 		s->has_leader = m.has_leader;
+		stamp_heard(s, m.stamp);
 		pthread_mutex_unlock(&s->lock);
 		break;
 	default: /* of a newer node: nothing we need to know */
@@ -762,8 +996,18 @@ void fs_session_stats(struct fs_session *s, struct fs_session_stats *stats)
 	*stats = s->stats;
 	stats->connected = s->connected;
 	stats->has_leader = s->has_leader;
+	stats->session_id = s->session_id;
 	stats->open = 0;
 	list_for_each (it, &s->all)
 		stats->open++;
 	pthread_mutex_unlock(&s->lock);
+}
+
+bool fs_session_is_kept(struct fs_session *s)
+{
+	pthread_mutex_lock(&s->lock);
+	bool kept = s->session_id != 0 && is_kept(s, clock_boot_ms());
+
+	pthread_mutex_unlock(&s->lock);
+	return kept;
 }

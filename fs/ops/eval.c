@@ -21,6 +21,7 @@ static const eval_fn eval_table[] = {
 	[FS_KV_PUT] = eval_kv_put,       [FS_KV_APPEND] = eval_kv_append,
 	[FS_KV_DELETE] = eval_kv_delete, [FS_ORPHAN_HOLD] = eval_orphan_hold,
 	[FS_RECLAIM] = eval_reclaim,     [FS_MAKE_ROOT] = eval_make_root,
+	[FS_SESSION_BEGIN] = eval_sessions_gone, [FS_SESSION_END] = eval_sessions_gone,
 };
 
 int eval_store_error(int ret)

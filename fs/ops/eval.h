@@ -81,6 +81,7 @@ int eval_kv_append(struct eval *ev);
 int eval_kv_delete(struct eval *ev);
 int eval_orphan_hold(struct eval *ev);
 int eval_reclaim(struct eval *ev);
+int eval_sessions_gone(struct eval *ev); /* SESSION_BEGIN, SESSION_END */
 int eval_make_root(struct eval *ev);
 
 #endif

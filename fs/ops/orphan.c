@@ -22,6 +22,8 @@
 #define LIST_SIZE_DEFAULT 65536u /* FS_ORPHANS without a size */
 #define ORPHAN_SIZE_MIN 13u      /* encoded, without holders */
 #define HOLDERS_MAX 4096u        /* an entry is bounded */
+#define GONE_ROWS_MAX 65536u     /* orphans looked at when sessions end ... */
+#define GONE_CHANGES_MAX 1024u   /* ... and changed */
 
 static void put_orphan(struct eval *ev, uint64_t ino, const struct orphan_rec *rec)
 {
@@ -190,6 +192,71 @@ int eval_orphan_hold(struct eval *ev)
 		return 0;
 	put_orphan(ev, rq->ino, &new);
 	return 0;
+}
+
+/* ---- sessions that end ----------------------------------------------------------------------------- */
+
+struct gone {
+	const uint8_t *names; /* FS_SESSION_NAME_SIZE each */
+	size_t count;
+	size_t rows; /* that may still be looked at */
+	struct orphan_list changed; /* with what is left of their holders */
+};
+
+static bool is_gone(const struct gone *g, const uint8_t id[8])
+{
+	for (size_t i = 0; i < g->count; i++)
+		if (memcmp(g->names + i * FS_SESSION_NAME_SIZE + KV_UUID_SIZE, id, 8) == 0)
+			return true;
+	return false;
+}
+
+static int gone_row(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *value, size_t len)
+{
+	struct gone *g = ctx;
+	struct orphan_item *item = NULL;
+	struct key_parts parts;
+	struct orphan_rec rec;
+
+	if (key_parse(&parts, key, key_len) < 0 || orphan_rec_decode(&rec, value, len) < 0)
+		return -EUCLEAN;
+	for (uint32_t i = 0; i < rec.holder_count && !item; i++)
+		if (is_gone(g, rec.holders + (size_t)i * 8))
+			item = list_push(&g->changed, parts.ino, false);
+	for (uint32_t i = 0; i < rec.holder_count && item; i++)
+		if (!is_gone(g, rec.holders + (size_t)i * 8))
+			buf_put(&item->holders, rec.holders + (size_t)i * 8, 8);
+	return --g->rows > 0 && g->changed.count < GONE_CHANGES_MAX ? 0 : 1;
+}
+
+/*
+ * Sessions end: orphans name them as holders no more. What the bounds leave out does no harm: the names
+ * tell people who held a file; whether it is still held is asked before it is reclaimed.
+ */
+int eval_sessions_gone(struct eval *ev)
+{
+	const struct fs_request *rq = ev->rq;
+	struct gone g = { .names = rq->data,
+			  .count = rq->data_len / FS_SESSION_NAME_SIZE,
+			  .rows = GONE_ROWS_MAX };
+	struct key from;
+	int ret;
+
+	if (rq->data_len % FS_SESSION_NAME_SIZE != 0 || g.count > KV_SESSION_ENDS_MAX)
+		return -EINVAL;
+	if (g.count == 0)
+		return 0;
+	key_ino(&from, KEY_ORPHAN, 0);
+	ret = kv_txn_scan(ev->txn, from.data, KEY_CLASS_SIZE, from.data, from.len, gone_row, &g);
+	for (size_t i = 0; i < g.changed.count && ret >= 0; i++) {
+		const struct orphan_item *item = &g.changed.v[i];
+		struct orphan_rec rec = { .holder_count = (uint32_t)(item->holders.len / 8),
+					  .holders = item->holders.data };
+
+		put_orphan(ev, item->ino, &rec);
+	}
+	list_release(&g.changed);
+	return ret < 0 && ret != -EUCLEAN ? -EIO : ret < 0 ? ret : 0;
 }
 
 /* ---- reclaim -------------------------------------------------------------------------------------- */

@@ -84,7 +84,15 @@ static void evaluate(struct local_node *n, const struct fs_request *rq, const st
 
 	refresh(n);
 	struct kv_txn *txn = kv_txn_new(n->view, NULL);
-	int ret = m && m->seq ? kv_txn_session(txn, m->uuid, m->seq, m->low, &found) : 0;
+	struct kv_session_ask ask = { .seq = m ? m->seq : 0 };
+
+	if (m) {
+		memcpy(ask.uuid, m->uuid, sizeof(ask.uuid));
+		ask.low = m->low;
+		ask.session_id = m->session_id;
+		ask.stamp = m->stamp;
+	}
+	int ret = ask.seq ? kv_txn_session(txn, &ask, &found) : 0;
 
 	assert(ret == 0);
 	a->session_id = found.session_id;
@@ -93,7 +101,7 @@ static void evaluate(struct local_node *n, const struct fs_request *rq, const st
 		buf_put(&a->reply, found.reply.data, found.reply.len);
 		goto out;
 	}
-	assert(found.state == KV_SESSION_EXECUTE || found.state == KV_SESSION_UNKNOWN);
+	assert(found.state == KV_SESSION_EXECUTE || found.state == KV_SESSION_BEGIN);
 	ret = fs_eval(txn, rq, &stamp, &result);
 	assert(ret == 0 && result.outcome != FS_BLOCKED);
 	if (result.outcome == FS_ERROR)
@@ -110,10 +118,12 @@ static void evaluate(struct local_node *n, const struct fs_request *rq, const st
 			memcpy(head.uuid, m->uuid, sizeof(head.uuid));
 			head.seq = m->seq;
 			head.low = m->low;
+			head.begins = found.state == KV_SESSION_BEGIN;
+			head.session_id = head.begins ? stamp.index : found.session_id;
+			head.stamp = head.begins ? m->stamp : 0;
+			a->session_id = head.session_id;
 		}
 		apply(n, txn, &head);
-		if (found.state == KV_SESSION_UNKNOWN)
-			a->session_id = n->index;
 	}
 out:
 	buf_release(&result.reply);
@@ -212,6 +222,18 @@ static int channel_send(void *channel, const void *head, size_t head_len, const 
 	(void)ret;
 	if (m.type == FS_MSG_REQUEST) {
 		on_request(ch, &m);
+	} else if (m.type == FS_MSG_ALIVE) {
+		pthread_mutex_lock(&ch->node->lock);
+		uint64_t index = ch->node->index;
+
+		pthread_mutex_unlock(&ch->node->lock);
+		deliver_later(ch,
+			      &(struct fs_msg){ .type = FS_MSG_KEPT,
+						.tag = m.tag,
+						.session_id = m.session_id,
+						.ttl_ms = 30000,
+						.stamp = index },
+			      0);
 	} else if (m.type == FS_MSG_ANSWER) {
 		pthread_mutex_lock(&ch->node->lock);
 		if (m.tag == ch->node->query) {

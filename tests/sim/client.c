@@ -70,14 +70,19 @@ static void send_op(struct sim_client *c, struct sim_op *op)
 			    .body = op->body.data,
 			    .body_len = op->body.len };
 
-	if (!node_of(c))
+	if (!node_of(c) || (op->seq != 0 && c->session_id == 0 && c->stamp == 0))
 		return;
 	/* A read that is sent again is another one, so that it is known which view answered. */
 	if (op->sent && op->seq == 0) {
 		op->tag = m.tag = c->next_tag++;
 		op->seen = 0;
 	}
-	m.flags |= c->session_id == 0 ? FS_MSG_BEGIN : 0;
+	if (op->seq != 0 && c->session_id == 0) {
+		if (c->begin_stamp == 0)
+			c->begin_stamp = c->stamp;
+		m.flags |= FS_MSG_BEGIN;
+		m.stamp = c->begin_stamp;
+	}
 	if (op->sent && op->seq != 0) {
 		m.flags |= FS_MSG_RETRY;
 		op->retried = true;
@@ -163,14 +168,9 @@ static void client_born(struct sim *s)
 	e->a = c->number;
 }
 
-/* The program ended; what it asked for may still happen. Another one takes its place. */
-void client_die(struct sim_client *c)
+/* Nobody waits any more for what it asked for; it may still happen. */
+static void client_end(struct sim_client *c)
 {
-	struct sim *s = c->sim;
-
-	if (!c->alive || s->client_count == SIM_CLIENTS_MAX)
-		return;
-	s->counts.deaths++;
 	disconnect(c);
 	c->alive = false;
 	list_for_each_safe (it, &c->ops) {
@@ -180,7 +180,29 @@ void client_die(struct sim_client *c)
 		load_answered(c, op);
 		op_free(c, op);
 	}
+}
+
+/* The program ended. Another one takes its place. */
+void client_die(struct sim_client *c)
+{
+	struct sim *s = c->sim;
+
+	if (!c->alive || s->client_count == SIM_CLIENTS_MAX)
+		return;
+	s->counts.deaths++;
+	client_end(c);
 	client_born(s);
+}
+
+/* The session ended: its client goes on in another one, which for the checks is another client. */
+static void client_expired(struct sim_client *c)
+{
+	struct sim *s = c->sim;
+
+	s->counts.expired++;
+	client_end(c);
+	if (s->client_count < SIM_CLIENTS_MAX)
+		client_born(s);
 }
 
 void clients_start(struct sim *s)
@@ -205,6 +227,16 @@ bool clients_idle(const struct sim *s)
 		if (s->clients[i].alive && !list_empty(&s->clients[i].ops))
 			return false;
 	return s->issued >= s->swarm.ops;
+}
+
+static void stamp_heard(struct sim_client *c, uint64_t stamp)
+{
+	bool first = c->stamp == 0 && stamp != 0;
+
+	c->stamp = max_u64(c->stamp, stamp);
+	list_for_each (it, &c->ops)
+		if (first)
+			send_op(c, list_entry(it, struct sim_op, link));
 }
 
 /* ---- operations -------------------------------------------------------------------------------------------- */
@@ -342,8 +374,8 @@ static void on_timer(struct sim_client *c)
 		issue(c);
 		c->issue_ns = s->now + sim_between(s, RND_LOAD, 0, s->swarm.think_ms * SIM_MS);
 	}
-	if (c->holder && c->node != 0 && s->now >= c->alive_ns) {
-		struct fs_msg m = { .type = FS_MSG_ALIVE };
+	if ((c->holder || c->session_id != 0) && c->node != 0 && s->now >= c->alive_ns) {
+		struct fs_msg m = { .type = FS_MSG_ALIVE, .tag = s->now };
 
 		c->alive_ns = s->now + ALIVE_NS;
 		send_msg(c, &m);
@@ -367,6 +399,10 @@ static void on_reply(struct sim_client *c, const struct fs_msg *m)
 		/* Copies of an operation that was sent again are bound by what the log says alone. */
 		if (op->seq != 0 && op->retried && !(m->flags & FS_MSG_FINAL))
 			return;
+		if (m->flags & FS_MSG_EXPIRED) {
+			client_expired(c);
+			return;
+		}
 		if (m->session_id != 0)
 			c->session_id = m->session_id;
 		op->done = true;
@@ -399,6 +435,7 @@ static void from_node(struct sim_client *c, const struct buf *payload)
 	struct fs_msg m;
 
 	SIM_CHECK(s, fs_msg_decode(&m, payload->data, payload->len) == 0);
+	stamp_heard(c, m.stamp);
 	switch (m.type) {
 	case FS_MSG_REPLY:
 		on_reply(c, &m);
@@ -410,6 +447,10 @@ static void from_node(struct sim_client *c, const struct buf *payload)
 		on_query(c, &m);
 		break;
 	case FS_MSG_STATE:
+		break;
+	case FS_MSG_KEPT:
+		if ((m.flags & FS_MSG_EXPIRED) && m.session_id == c->session_id)
+			client_expired(c);
 		break;
 	default:
 		sim_fail(s, "a node sent message type %u to a client", m.type);

@@ -162,6 +162,7 @@ static void print_counts(const struct sim_counts *c)
 	printf(", " N(stuck));
 	printf(", " N(moves));
 	printf(", " N(deaths));
+	printf(", " N(expired));
 	printf(", " N(transfers));
 	printf("\n" N(frames));
 	printf(", " N(lost));

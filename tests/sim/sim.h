@@ -213,6 +213,8 @@ struct sim_client {
 	uint64_t fifo_up_ns, fifo_down_ns;
 	uint8_t uuid[KV_UUID_SIZE];
 	uint64_t session_id;
+	uint64_t stamp;       /* newest heard; 0: none, so no change leaves */
+	uint64_t begin_stamp; /* of this session */
 	uint64_t next_seq, next_tag;
 	struct list ops; /* struct sim_op under way, ascending */
 	size_t *records; /* by number of a change: where it is in the history */
@@ -233,7 +235,7 @@ struct sim_committed {
 struct sim_counts {
 	uint64_t steps, ops, acked, errors, given_up, resends, reads;
 	uint64_t elections, crashes, clean_stops, refused, cuts, pauses, stuck, moves, transfers,
-		deaths;
+		deaths, expired;
 	uint64_t frames, lost, doubled, reordered, broken;
 	uint64_t snapshots, installs, bulk_calls, bulk_lost, bulk_damaged, power_losses,
 		disk_faults;

@@ -364,6 +364,9 @@ static void begin_session(struct fsfix *f, uint8_t uuid_byte)
 		.has_session = true,
 		.seq = 1,
 		.low = 1,
+		.session_id = meta->applied_index + 1,
+		.begins = true,
+		.stamp = meta->applied_index,
 	};
 	struct raft_entry e = { .term = meta->applied_term, .type = RAFT_ENTRY_NORMAL };
 	struct kv_txn *txn = kv_txn_new(f->view, NULL);

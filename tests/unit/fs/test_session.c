@@ -14,7 +14,9 @@
 
 struct seen {
 	uint8_t type, flags, op;
-	uint64_t tag, seq, low, session_id;
+	uint8_t uuid[KV_UUID_SIZE];
+	uint8_t data[FS_SESSION_NAME_SIZE]; /* SESSION_BEGIN: what it replaces */
+	uint64_t tag, seq, low, session_id, stamp;
 	size_t body_len;
 	uint64_t first_ino;
 };
@@ -54,7 +56,9 @@ static int channel_send(void *arg, const void *head, size_t head_len, const void
 	if (ch->broken) {
 		ret = -ENOTCONN;
 	} else if (ch->count < MAX_SEEN) {
-		ch->seen[ch->count++] = (struct seen){
+		struct seen *seen = &ch->seen[ch->count++];
+
+		*seen = (struct seen){
 			.type = m.type,
 			.flags = m.flags,
 			.op = rq.op,
@@ -62,10 +66,14 @@ static int channel_send(void *arg, const void *head, size_t head_len, const void
 			.seq = m.seq,
 			.low = m.low,
 			.session_id = m.session_id,
+			.stamp = m.stamp,
 			.body_len = m.body_len,
 			.first_ino =
 				m.type == FS_MSG_ANSWER && m.body_len >= 8 ? load_le64(m.body) : 0,
 		};
+		memcpy(seen->uuid, m.uuid, sizeof(seen->uuid));
+		if (rq.op == FS_SESSION_BEGIN && rq.data_len == sizeof(seen->data))
+			memcpy(seen->data, rq.data, sizeof(seen->data));
 	}
 	pthread_mutex_unlock(&ch->lock);
 	buf_release(&all);
@@ -185,6 +193,15 @@ static void on_answer(void *ctx, int status, const struct fs_reply *reply)
 	atomic_fetch_add(&r->calls, 1);
 }
 
+static void tell_stamp(struct fixture *f, uint64_t stamp)
+{
+	struct buf out = BUF_INIT;
+
+	fs_msg_encode(&(struct fs_msg){ .type = FS_MSG_STATE, .has_leader = true, .stamp = stamp }, &out);
+	fs_session_on_message(f->s, out.data, out.len);
+	buf_release(&out);
+}
+
 static uint64_t submit(struct fixture *f, uint8_t op, size_t slot)
 {
 	uint64_t ticket = 0;
@@ -192,6 +209,13 @@ static uint64_t submit(struct fixture *f, uint8_t op, size_t slot)
 
 	assert_int_equal(fs_session_submit(f->s, &rq, 77, on_answer, &f->result[slot], &ticket), 0);
 	return ticket;
+}
+
+/* Connected, and told from where a session may begin. */
+static void up(struct fixture *f)
+{
+	fs_session_on_up(f->s);
+	tell_stamp(f, 10);
 }
 
 static void reply_to(struct fixture *f, struct seen seen, int status)
@@ -250,7 +274,7 @@ static void changes_are_numbered_from_one_and_reads_are_not(void **state)
 	struct fs_session_options o = hard_options(f);
 
 	start(f, &o);
-	fs_session_on_up(f->s);
+	up(f);
 	submit(f, FS_MKDIR, 0);
 	submit(f, FS_GETATTR, 1);
 	submit(f, FS_UNLINK, 2);
@@ -267,7 +291,7 @@ static void low_is_the_lowest_number_not_answered(void **state)
 	struct fs_session_options o = hard_options(f);
 
 	start(f, &o);
-	fs_session_on_up(f->s);
+	up(f);
 	submit(f, FS_MKDIR, 0);
 	submit(f, FS_MKDIR, 1);
 	reply_to(f, request(f, 1), 0);
@@ -287,16 +311,21 @@ static void begin_is_said_until_the_session_is_known(void **state)
 	struct fixture *f = *state;
 	struct fs_session_options o = hard_options(f);
 
-	o.holder = true;
 	start(f, &o);
-	fs_session_on_up(f->s);
+	up(f);
 	submit(f, FS_MKDIR, 0);
-	assert_int_equal(request(f, 0).flags, FS_MSG_BEGIN | FS_MSG_HOLDER);
+	assert_int_equal(request(f, 0).flags, FS_MSG_BEGIN);
 	assert_int_equal(request(f, 0).session_id, 0);
+	assert_int_equal(request(f, 0).stamp, 10);
+	tell_stamp(f, 11);
+	submit(f, FS_MKDIR, 1); /* the stamp that it begins with stays */
+	assert_int_equal(request(f, 1).flags, FS_MSG_BEGIN);
+	assert_int_equal(request(f, 1).stamp, 10);
 	reply_to(f, request(f, 0), 0);
-	submit(f, FS_MKDIR, 1);
-	assert_int_equal(request(f, 1).flags, FS_MSG_HOLDER);
-	assert_int_equal(request(f, 1).session_id, 42);
+	submit(f, FS_MKDIR, 2);
+	assert_int_equal(request(f, 2).flags, 0);
+	assert_int_equal(request(f, 2).session_id, 42);
+	assert_int_equal(request(f, 2).stamp, 0);
 }
 
 static void window_holds_back_what_the_store_could_not_remember(void **state)
@@ -306,7 +335,7 @@ static void window_holds_back_what_the_store_could_not_remember(void **state)
 	uint64_t last = 0;
 
 	start(f, &o);
-	fs_session_on_up(f->s);
+	up(f);
 	for (size_t i = 0; i < KV_SESSION_WINDOW + 2; i++)
 		last = submit(f, FS_MKDIR, i);
 	submit(f, FS_GETATTR, 2000); /* reads pass */
@@ -333,7 +362,7 @@ static void nothing_leaves_before_the_channel_is_up(void **state)
 	submit(f, FS_MKDIR, 0);
 	clock_sleep_ms(20);
 	assert_int_equal(request_count(f), 0);
-	fs_session_on_up(f->s);
+	up(f);
 	assert_int_equal(request(f, 0).flags & FS_MSG_RETRY, 0);
 }
 
@@ -343,13 +372,13 @@ static void a_new_connection_gets_all_that_is_unanswered_as_retry(void **state)
 	struct fs_session_options o = hard_options(f);
 
 	start(f, &o);
-	fs_session_on_up(f->s);
+	up(f);
 	submit(f, FS_MKDIR, 0);
 	submit(f, FS_GETATTR, 1);
 	submit(f, FS_MKDIR, 2);
 	reply_to(f, request(f, 0), 0);
 	fs_session_on_down(f->s);
-	fs_session_on_up(f->s);
+	up(f);
 	for (size_t i = 3; i < 5; i++)
 		assert_int_equal(request(f, i).flags & FS_MSG_RETRY, FS_MSG_RETRY);
 	assert_int_equal(request(f, 3).tag, request(f, 1).tag);
@@ -364,7 +393,7 @@ static void a_send_that_failed_is_no_retry_and_may_be_taken_back(void **state)
 	struct fs_session_options o = hard_options(f);
 
 	start(f, &o);
-	fs_session_on_up(f->s);
+	up(f);
 	f->ch.broken = true;
 	submit(f, FS_MKDIR, 0);
 	uint64_t ticket = submit(f, FS_MKDIR, 1);
@@ -373,7 +402,7 @@ static void a_send_that_failed_is_no_retry_and_may_be_taken_back(void **state)
 	fs_session_interrupt(f->s, ticket);
 	assert_answered(f, 1, -EINTR);
 	f->ch.broken = false;
-	fs_session_on_up(f->s);
+	up(f);
 	assert_int_equal(request(f, 0).flags & FS_MSG_RETRY, 0);
 	assert_open(f, 0);
 }
@@ -384,7 +413,7 @@ static void resend_storms_are_at_most_one_in_fifty_ms(void **state)
 	struct fs_session_options o = hard_options(f);
 
 	start(f, &o);
-	fs_session_on_up(f->s);
+	up(f);
 	submit(f, FS_MKDIR, 0);
 	request(f, 0);
 	for (int i = 0; i < 20; i++)
@@ -400,7 +429,7 @@ static void copies_and_unknown_replies_are_ignored(void **state)
 	struct fs_session_options o = hard_options(f);
 
 	start(f, &o);
-	fs_session_on_up(f->s);
+	up(f);
 	submit(f, FS_MKDIR, 0);
 	reply_to(f, (struct seen){ .tag = 999, .seq = 1 }, 0);
 	reply_to(f, (struct seen){ .tag = request(f, 0).tag, .seq = 9 }, 0);
@@ -421,7 +450,7 @@ static void soft_session_gives_up_and_never_sends_that_number_again(void **state
 	o.hard = false;
 	o.timeo_ms = 60;
 	start(f, &o);
-	fs_session_on_up(f->s);
+	up(f);
 	submit(f, FS_MKDIR, 0);
 	struct seen first = request(f, 0);
 
@@ -455,7 +484,7 @@ static void sent_request_is_interrupted_only_by_a_kill(void **state)
 	struct fs_session_options o = hard_options(f);
 
 	start(f, &o);
-	fs_session_on_up(f->s);
+	up(f);
 	uint64_t ticket = submit(f, FS_MKDIR, 0);
 
 	request(f, 0);
@@ -477,7 +506,7 @@ static void node_without_progress_is_left(void **state)
 
 	o.move_ms = 60;
 	start(f, &o);
-	fs_session_on_up(f->s);
+	up(f);
 	clock_sleep_ms(150);
 	assert_int_equal(f->ch.moves, 0); /* idle is no lack of progress */
 	submit(f, FS_MKDIR, 0);
@@ -494,7 +523,7 @@ static void free_aborts_what_is_open_and_says_bye(void **state)
 	struct fs_session_options o = hard_options(f);
 
 	start(f, &o);
-	fs_session_on_up(f->s);
+	up(f);
 	submit(f, FS_MKDIR, 0);
 	fs_session_free(f->s);
 	f->s = NULL;
@@ -511,7 +540,7 @@ static void query_is_answered_with_what_is_held(void **state)
 	const uint64_t inos[] = { 3, 4, 5 };
 
 	start(f, &o);
-	fs_session_on_up(f->s);
+	up(f);
 	say(f, FS_MSG_QUERY, 17, inos, 3);
 	struct seen answer = nth(f, FS_MSG_ANSWER, 0, 2000);
 
@@ -528,7 +557,7 @@ static void holder_says_it_is_alive_once_a_second(void **state)
 
 	o.holder = true;
 	start(f, &o);
-	fs_session_on_up(f->s);
+	up(f);
 	assert_int_equal(nth(f, FS_MSG_ALIVE, 0, 500).type, FS_MSG_ALIVE);
 	assert_int_equal(nth(f, FS_MSG_ALIVE, 0, 500).flags, FS_MSG_HOLDER);
 	assert_int_equal(nth(f, FS_MSG_ALIVE, 1, 500).type, 0);
@@ -556,7 +585,7 @@ static void call_waits_for_its_reply(void **state)
 	pthread_t server;
 
 	start(f, &o);
-	fs_session_on_up(f->s);
+	up(f);
 	pthread_create(&server, NULL, answer_all, f);
 	assert_int_equal(fs_session_call(f->s, &rq, &reply, &hold), 0);
 	assert_int_equal(reply.count, 1);
@@ -603,7 +632,7 @@ static void disturb(struct fixture *f, struct prng *p)
 	if (dice < 2)
 		fs_session_on_down(f->s);
 	if (dice < 4)
-		fs_session_on_up(f->s);
+		up(f);
 	else if (dice < 6)
 		say(f, FS_MSG_RESEND, 0, NULL, 0);
 	else if (seen.type == FS_MSG_REQUEST)

@@ -12,12 +12,14 @@
 static struct fs_msg full_msg(void)
 {
 	return (struct fs_msg){ .type = FS_MSG_REPLY,
-				.flags = FS_MSG_RETRY | FS_MSG_HOLDER,
+				.flags = FS_MSG_RETRY | FS_MSG_HOLDER | FS_MSG_EXPIRED,
 				.uuid = { 1, 2, 3, [15] = 16 },
 				.tag = UINT64_MAX,
 				.seq = 5,
 				.low = 4,
 				.session_id = 7,
+				.stamp = 0x1122334455667788,
+				.ttl_ms = 30000,
 				.status = -EEXIST,
 				.has_leader = true,
 				.body = (const uint8_t *)"12345678",
@@ -30,7 +32,7 @@ static void a_message_survives_the_wire(void **state)
 	struct buf out = BUF_INIT;
 
 	fs_msg_encode(&a, &out);
-	assert_int_equal(out.len, 56 + 8);
+	assert_int_equal(out.len, 68 + 8);
 	assert_int_equal(fs_msg_decode(&b, out.data, out.len), 0);
 	assert_int_equal(b.type, a.type);
 	assert_int_equal(b.flags, a.flags);
@@ -39,10 +41,12 @@ static void a_message_survives_the_wire(void **state)
 	assert_int_equal(b.seq, 5);
 	assert_int_equal(b.low, 4);
 	assert_int_equal(b.session_id, 7);
+	assert_true(b.stamp == a.stamp);
+	assert_int_equal(b.ttl_ms, 30000);
 	assert_int_equal(b.status, -EEXIST);
 	assert_true(b.has_leader);
 	assert_int_equal(b.body_len, 8);
-	assert_ptr_equal(b.body, out.data + 56);
+	assert_ptr_equal(b.body, out.data + 68);
 	buf_release(&out);
 }
 
@@ -66,7 +70,7 @@ static void a_cut_head_is_refused(void **state)
 	struct buf out = BUF_INIT;
 
 	fs_msg_encode(&m, &out);
-	for (size_t len = 0; len < 56; len++)
+	for (size_t len = 0; len < 68; len++)
 		assert_int_equal(fs_msg_decode(&got, out.data, len), -EPROTO);
 	assert_int_equal(got.tag, 99);
 	buf_release(&out);
@@ -97,7 +101,9 @@ static void each_type_has_its_form(void **state)
 		{ FS_MSG_ALIVE, 0, 0, 0 },
 		{ FS_MSG_STATE, 0, 0, 0 },
 		{ FS_MSG_STATE, 8, 0, -EPROTO },
-		{ FS_MSG_STATE + 1, 0, 0, -EPROTO },
+		{ FS_MSG_KEPT, 0, 0, 0 },
+		{ FS_MSG_KEPT, 1, 0, -EPROTO },
+		{ FS_MSG_KEPT + 1, 0, 0, -EPROTO },
 		{ 255, 0, 0, -EPROTO },
 	};
 	static const uint8_t body[16];
@@ -122,9 +128,9 @@ static void unknown_versions_and_flags_are_refused(void **state)
 	struct buf out = BUF_INIT;
 
 	fs_msg_encode(&m, &out);
-	out.data[0] = 2;
-	assert_int_equal(fs_msg_decode(&got, out.data, out.len), -EPROTO);
 	out.data[0] = 1;
+	assert_int_equal(fs_msg_decode(&got, out.data, out.len), -EPROTO);
+	out.data[0] = 2;
 	out.data[2] = 0x80;
 	assert_int_equal(fs_msg_decode(&got, out.data, out.len), -EPROTO);
 	out.data[2] = 0;

@@ -166,6 +166,8 @@ static void open_replica(struct rig_node *node, struct kv *kv, const struct stor
 		.snapshot_threshold = rig->snapshot_threshold,
 		.snapshot_interval = rig->snapshot_interval,
 		.log_bytes = store_log_bytes(node->store),
+		.session_ttl_ms = rig->session_ttl_ms,
+		.sessions_max = rig->sessions_max,
 	};
 	struct kv_view *view = NULL;
 	struct err err = ERR_INIT;

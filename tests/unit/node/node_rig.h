@@ -80,6 +80,7 @@ struct rig_op {
 	struct buf body;
 	bool retried; /* sent with RETRY */
 	bool done;
+	bool expired; /* done: its session ended, it never executes any more */
 	unsigned sent, answers;
 	int status;
 	uint64_t session_id;
@@ -93,6 +94,11 @@ struct rig_client {
 	struct rig_node *node;
 	uint8_t uuid[KV_UUID_SIZE];
 	uint64_t session_id;
+	uint64_t stamp;       /* newest heard */
+	uint64_t begin_stamp; /* of this session; fixed with its first number */
+	bool expired;         /* a node said so: rig_client_renew() begins another one */
+	uint64_t kept_tag;    /* of the last ALIVE that a leader confirmed: when it was sent */
+	unsigned kept, uuids;
 	uint64_t next_seq, next_tag;
 	struct list ops;   /* struct rig_op, ascending */
 	struct list inbox; /* struct rig_frame */
@@ -125,6 +131,7 @@ struct rig {
 	bool shuffle;
 	int64_t snapshot_threshold;
 	uint64_t snapshot_interval;
+	uint64_t session_ttl_ms, sessions_max; /* for nodes started from now on; 0: defaults */
 	unsigned corrupt_chunks; /* so many of the next ones are damaged on their way */
 	unsigned fail_snapshots; /* so many of the next fetches break off */
 	bool fatal_expected;
@@ -164,6 +171,9 @@ void rig_hold(struct rig_node *node, enum worker_kind worker, bool held);
 
 struct rig_client *rig_client(struct rig *rig, struct rig_node *node, bool holder);
 void rig_client_move(struct rig_client *c, struct rig_node *node); /* NULL: disconnect */
+/* A new session under a new uuid; what is open fails with -EIO. Returns the op that begins it and, unless
+ * the old one is not to be replaced, names it; NULL when the old one had never begun. */
+struct rig_op *rig_client_renew(struct rig_client *c, bool replace);
 /* Sends; the answer comes with rig_run() or later. */
 struct rig_op *rig_send(struct rig_client *c, const struct fs_request *rq);
 void rig_send_again(struct rig_client *c, struct rig_op *op, bool retry); /* the same number */
@@ -184,6 +194,7 @@ struct fs_request rig_mkdir(uint64_t parent, const char *name);
 struct fs_request rig_create(uint64_t parent, const char *name);
 struct fs_request rig_unlink(uint64_t parent, const char *name);
 struct fs_request rig_write(uint64_t ino, uint64_t off, const void *data, size_t len);
+struct fs_request rig_session_begin(void);
 
 /* The value of a key on this node alone, without asking anybody; "" when there is none. */
 const char *rig_local_get(struct rig_node *node, const char *key);

@@ -47,7 +47,12 @@ void rig_send_again(struct rig_client *c, struct rig_op *op, bool retry)
 {
 	struct fs_msg m = message(c, FS_MSG_REQUEST);
 
-	m.flags |= c->session_id == 0 ? FS_MSG_BEGIN : 0;
+	if (c->session_id == 0) {
+		if (c->begin_stamp == 0)
+			c->begin_stamp = c->stamp;
+		m.flags |= FS_MSG_BEGIN;
+		m.stamp = c->begin_stamp;
+	}
 	m.flags |= retry ? FS_MSG_RETRY : 0;
 	m.tag = op->tag;
 	m.seq = op->seq;
@@ -123,7 +128,10 @@ static void on_reply(struct rig_client *c, const struct fs_msg *m)
 			return;
 		if (m->session_id != 0)
 			c->session_id = m->session_id;
+		c->stamp = max_u64(c->stamp, m->stamp);
 		op->done = true;
+		op->expired = m->flags & FS_MSG_EXPIRED;
+		c->expired = c->expired || op->expired;
 		op->status = m->status;
 		op->session_id = m->session_id;
 		buf_put(&op->reply_bytes, m->body, m->body_len);
@@ -193,6 +201,17 @@ void rig_client_read(struct rig_client *c)
 		break;
 	case FS_MSG_STATE:
 		c->has_leader = m.has_leader;
+		c->stamp = max_u64(c->stamp, m.stamp);
+		break;
+	case FS_MSG_KEPT:
+		c->stamp = max_u64(c->stamp, m.stamp);
+		if (m.session_id != c->session_id)
+			break;
+		if (m.flags & FS_MSG_EXPIRED)
+			c->expired = true;
+		else
+			c->kept_tag = max_u64(c->kept_tag, m.tag);
+		c->kept++;
 		break;
 	default:
 		fail_msg("a node sent message type %u to a client", m.type);
@@ -241,7 +260,36 @@ void rig_client_move(struct rig_client *c, struct rig_node *node)
 		return;
 	c->id = ++c->rig->next_client_id;
 	replica_client_open(node->replica, c->id);
+	/* Its STATE is in the inbox; a client knows a stamp before it sends. */
+	c->stamp = max_u64(c->stamp, node->replica->applied_index);
 	send_all_again(c);
+}
+
+struct rig_op *rig_client_renew(struct rig_client *c, bool replace)
+{
+	struct fs_request rq = rig_session_begin();
+	uint8_t name[FS_SESSION_NAME_SIZE];
+
+	memcpy(name, c->uuid, KV_UUID_SIZE);
+	store_le64(name + KV_UUID_SIZE, c->session_id);
+	if (replace && c->session_id != 0) {
+		rq.data = name;
+		rq.data_len = sizeof(name);
+	}
+	list_for_each (it, &c->ops) {
+		struct rig_op *op = list_entry(it, struct rig_op, link);
+
+		if (op->done || op->seq == 0)
+			continue;
+		op->done = true;
+		op->status = -EIO;
+		op->tag = 0; /* what comes for it is not for the new session's operations */
+	}
+	c->uuid[KV_UUID_SIZE - 1] = (uint8_t)(++c->uuids);
+	c->session_id = c->begin_stamp = 0;
+	c->next_seq = 1;
+	c->expired = false;
+	return rig_send(c, &rq);
 }
 
 struct rig_client *rig_client(struct rig *rig, struct rig_node *node, bool holder)
@@ -270,8 +318,9 @@ void rig_clients_tick(struct rig *rig)
 		struct rig_client *c = &rig->clients[i];
 		struct fs_msg m = message(c, FS_MSG_ALIVE);
 
+		m.tag = rig->now_ms;
 		resend_if_due(c);
-		if (c->id == 0 || !c->holder || c->mute || rig->now_ms < c->alive_ms + ALIVE_MS)
+		if (c->id == 0 || (!c->holder && c->session_id == 0) || c->mute || rig->now_ms < c->alive_ms + ALIVE_MS)
 			continue;
 		c->alive_ms = rig->now_ms;
 		rig_send_raw(c, &m);
@@ -346,6 +395,11 @@ struct fs_request rig_create(uint64_t parent, const char *name)
 struct fs_request rig_unlink(uint64_t parent, const char *name)
 {
 	return named(FS_UNLINK, parent, name, 0);
+}
+
+struct fs_request rig_session_begin(void)
+{
+	return (struct fs_request){ .op = FS_SESSION_BEGIN };
 }
 
 struct fs_request rig_write(uint64_t ino, uint64_t off, const void *data, size_t len)

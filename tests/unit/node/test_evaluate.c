@@ -130,6 +130,9 @@ static void ask_with(struct fixture *f, struct fs_msg m, uint64_t origin,
 	fs_request_encode(rq, &job->data);
 	job->origin = origin;
 	job->msg = m;
+	/* A client that knows no id yet names its session by its stamp. */
+	if (m.seq > 0 && m.session_id == 0 && m.stamp == 0)
+		job->msg.stamp = 1;
 	job->msg.type = FS_MSG_REQUEST;
 	job->msg.body = job->data.data;
 	job->msg.body_len = job->data.len;
@@ -415,6 +418,8 @@ static void an_unknown_session_without_begin_is_stale(void **state)
 	assert_int_equal(f->answer_count, 1);
 	assert_int_equal(f->answers[0].status, -ESTALE);
 	assert_false(f->answers[0].executed); /* it is a read: to be confirmed */
+	assert_true(f->answers[0].expired);
+	assert_true(f->answers[0].final);
 }
 
 static void a_duplicate_returns_the_stored_reply(void **state)
@@ -500,6 +505,252 @@ static void a_number_beyond_the_window_waits_until_low_moves(void **state)
 	assert_int_equal(head_of(&f->entries[0]).seq, KV_SESSION_WINDOW + 1);
 }
 
+/* A session's end as the leader asks for it. */
+static void ask_end(struct fixture *f, uint8_t client, uint64_t id)
+{
+	uint8_t name[FS_SESSION_NAME_SIZE];
+	struct fs_request rq = { .op = FS_SESSION_END, .data = name, .data_len = sizeof(name) };
+
+	memset(name, client, KV_UUID_SIZE);
+	store_le64(name + KV_UUID_SIZE, id);
+	ask_with(f, (struct fs_msg){ .seq = 0 }, 0, &rq);
+}
+
+/* By id when it is not 0. */
+static void ask_as(struct fixture *f, uint8_t client, uint64_t id, uint64_t stamp, uint64_t seq,
+		   uint8_t flags, const struct fs_request *rq)
+{
+	struct fs_msg m = {
+		.flags = flags, .seq = seq, .low = 1, .session_id = id, .stamp = stamp
+	};
+
+	memset(m.uuid, client, sizeof(m.uuid));
+	ask_with(f, m, 1, rq);
+}
+
+static void assert_all_expired(struct fixture *f, size_t from, size_t count)
+{
+	assert_int_equal(f->answer_count, from + count);
+	for (size_t i = from; i < f->answer_count; i++) {
+		assert_int_equal(f->answers[i].status, -ESTALE);
+		assert_true(f->answers[i].expired && f->answers[i].final);
+		assert_false(f->answers[i].executed); /* so it waits for its confirmation */
+	}
+}
+
+static void an_end_is_an_entry_and_nothing_executes_behind_it(void **state)
+{
+	struct fixture *f = *state;
+	struct fs_request more = append("x");
+	uint64_t id;
+
+	ask(f, 7, 1, FS_MSG_BEGIN, &more);
+	run(f);
+	id = head_of(&f->entries[0]).session_id;
+	apply_all(f);
+	ask_end(f, 7, id);
+	ask_as(f, 7, id, 0, 2, 0, &more);                           /* new */
+	ask_as(f, 7, id, 0, 1, FS_MSG_RETRY, &more);                /* answered once */
+	ask_as(f, 7, 0, 1, 1, FS_MSG_BEGIN | FS_MSG_RETRY, &more);  /* a late copy of the first */
+	ask_as(f, 7, 0, 1, 9, FS_MSG_BEGIN, &more);
+	run(f);
+	assert_int_equal(f->entry_count, 1);
+	assert_int_equal(head_of(&f->entries[0]).end_count, 1);
+	assert_false(head_of(&f->entries[0]).has_session);
+	assert_all_expired(f, 0, 4);
+	apply_all(f);
+	ask_as(f, 7, id, 0, 2, FS_MSG_RETRY, &more); /* and as much when it is applied */
+	ask_as(f, 7, 0, 1, 1, FS_MSG_BEGIN, &more);
+	run(f);
+	assert_int_equal(f->entry_count, 0);
+	assert_all_expired(f, 4, 2);
+	/* With a stamp from after that it is a new client, whatever it calls itself. */
+	ask_as(f, 7, 0, f->applied, 1, FS_MSG_BEGIN, &more);
+	run(f);
+	assert_int_equal(f->entry_count, 1);
+	assert_true(head_of(&f->entries[0]).begins);
+	apply_all(f);
+}
+
+static void an_operation_in_front_of_the_end_executes(void **state)
+{
+	struct fixture *f = *state;
+	struct fs_request more = append("x");
+
+	ask(f, 7, 1, FS_MSG_BEGIN, &more);
+	run(f);
+	ask(f, 7, 2, FS_MSG_BEGIN, &more);
+	ask_end(f, 7, head_of(&f->entries[0]).session_id); /* while its beginning is only proposed */
+	run(f);
+	assert_int_equal(f->entry_count, 3);
+	assert_int_equal(head_of(&f->entries[1]).seq, 2);
+	assert_int_equal(head_of(&f->entries[2]).end_count, 1);
+	apply_all(f);
+}
+
+static void the_end_of_what_is_gone_costs_no_entry(void **state)
+{
+	struct fixture *f = *state;
+	struct fs_request more = append("x");
+
+	ask_end(f, 7, 1);
+	ask(f, 7, 1, FS_MSG_BEGIN, &more);
+	run(f);
+	ask_end(f, 7, 1); /* another id */
+	run(f);
+	assert_int_equal(f->entry_count, 1);
+	assert_int_equal(head_of(&f->entries[0]).end_count, 0);
+}
+
+static void a_proposed_end_that_was_refused_ended_nobody(void **state)
+{
+	struct fixture *f = *state;
+	struct fs_request more = append("x");
+	uint64_t id;
+
+	ask(f, 7, 1, FS_MSG_BEGIN, &more);
+	run(f);
+	id = head_of(&f->entries[0]).session_id;
+	apply_all(f);
+	ask_end(f, 7, id);
+	run(f);
+	drop_entries(f);
+	role(f, false, TERM + 1, f->applied, TERM); /* another leader does not propose it */
+	run(f);
+	role(f, true, TERM + 2, f->applied, TERM);
+	tell_applied(f, true);
+	ask_as(f, 7, id, 0, 2, 0, &more);
+	run(f);
+	assert_int_equal(f->entry_count, 1);
+	assert_int_equal(head_of(&f->entries[0]).seq, 2);
+}
+
+static void a_session_replaces_another_by_the_entry_that_begins_it(void **state)
+{
+	struct fixture *f = *state;
+	struct fs_request more = append("x");
+	uint8_t name[FS_SESSION_NAME_SIZE];
+	struct fs_request begin = { .op = FS_SESSION_BEGIN, .data = name, .data_len = sizeof(name) };
+	struct kv_batch_head head;
+	uint64_t old;
+
+	ask(f, 7, 1, FS_MSG_BEGIN, &more);
+	run(f);
+	old = head_of(&f->entries[0]).session_id;
+	apply_all(f);
+	memset(name, 7, KV_UUID_SIZE);
+	store_le64(name + KV_UUID_SIZE, old);
+	ask_as(f, 8, 0, 2, 1, FS_MSG_BEGIN, &begin);
+	ask_as(f, 7, old, 0, 2, 0, &more); /* the ghost of the old one */
+	run(f);
+	assert_int_equal(f->entry_count, 1);
+	head = head_of(&f->entries[0]);
+	assert_true(head.begins);
+	assert_int_equal(head.end_count, 1);
+	assert_int_equal(kv_session_end_at(&head, 0).session_id, old);
+	assert_all_expired(f, 0, 1);
+	apply_all(f);
+	/* A second copy of the beginning is a duplicate, and ends nobody. */
+	ask_as(f, 8, 0, 2, 1, FS_MSG_BEGIN | FS_MSG_RETRY, &begin);
+	run(f);
+	assert_int_equal(f->entry_count, 0);
+	assert_true(f->answers[1].executed);
+}
+
+static void nobody_replaces_himself(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t name[FS_SESSION_NAME_SIZE];
+	struct fs_request begin = { .op = FS_SESSION_BEGIN, .data = name, .data_len = sizeof(name) };
+	struct fs_request more = append("x");
+
+	ask(f, 7, 1, FS_MSG_BEGIN, &more);
+	run(f);
+	memset(name, 7, KV_UUID_SIZE);
+	store_le64(name + KV_UUID_SIZE, head_of(&f->entries[0]).session_id);
+	apply_all(f);
+	ask(f, 7, 2, FS_MSG_BEGIN, &begin);
+	run(f);
+	assert_int_equal(f->entry_count, 1);
+	assert_int_equal(head_of(&f->entries[0]).end_count, 0);
+	apply_all(f);
+}
+
+static void a_stamp_from_the_future_begins_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct fs_request more = append("x");
+
+	ask_as(f, 7, 0, f->applied + 1, 1, FS_MSG_BEGIN, &more);
+	ask_as(f, 7, 0, UINT64_MAX, 1, FS_MSG_BEGIN, &more);
+	run(f);
+	assert_int_equal(f->entry_count, 0);
+	assert_int_equal(f->answer_count, 2);
+	assert_int_equal(f->answers[0].status, -EINVAL);
+	assert_int_equal(f->answers[1].status, -EINVAL);
+}
+
+static void more_sessions_than_the_limit_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct fs_request more = append("x");
+	struct job_eval_role *limit = job_new(JOB_EVAL_ROLE, sizeof(*limit));
+	uint64_t first;
+
+	*limit = (struct job_eval_role){ .job = limit->job,
+					 .generation = ++f->generation,
+					 .leader = true,
+					 .term = TERM,
+					 .last_index = f->applied,
+					 .last_term = TERM,
+					 .sessions_max = 3 };
+	list_add_tail(&f->jobs, &limit->job.link);
+	for (uint8_t client = 1; client <= 5; client++)
+		ask(f, client, 1, FS_MSG_BEGIN, &more);
+	run(f);
+	assert_int_equal(f->entry_count, 3);
+	assert_int_equal(f->answer_count, 2);
+	assert_int_equal(f->answers[0].status, -EUSERS);
+	first = head_of(&f->entries[0]).session_id;
+	ask(f, 1, 2, FS_MSG_BEGIN, &more); /* who is in goes on */
+	ask_end(f, 1, first);
+	ask_as(f, 9, 0, 2, 1, FS_MSG_BEGIN, &more); /* and there is room again */
+	run(f);
+	assert_int_equal(f->entry_count, 6);
+	apply_all(f);
+}
+
+static void log_time_goes_on_where_the_log_before_it_ended(void **state)
+{
+	struct fixture *f = *state;
+	static const uint64_t elapsed[] = { 100, 400, 300, 900 };
+	static const uint64_t want[] = { 100, 400, 400, 900 }; /* never back */
+	struct fs_request more = append("x");
+
+	for (uint64_t i = 0; i < 4; i++) {
+		ask(f, 7, i + 1, FS_MSG_BEGIN, &more);
+		CONTAINER_OF(list_entry(f->jobs.prev, struct job, link), struct eval_request, job)
+			->elapsed_ms = elapsed[i];
+		run(f);
+		assert_int_equal(head_of(&f->entries[i]).log_ms, want[i]);
+	}
+	apply(f, 3); /* the fourth is lost with its leader */
+	drop_entries(f);
+	role(f, true, TERM + 1, f->applied, TERM);
+	run(f);
+	ask(f, 7, 5, FS_MSG_BEGIN, &more);
+	CONTAINER_OF(list_entry(f->jobs.prev, struct job, link), struct eval_request, job)->elapsed_ms = 50;
+	run(f);
+	/* What was under way in the old leadership is evaluated anew in the new one's time. */
+	assert_int_equal(head_of(&f->entries[0]).seq, 4);
+	assert_int_equal(head_of(&f->entries[0]).log_ms, 400);
+	assert_int_equal(head_of(&f->entries[1]).log_ms, 400 + 50);
+	drop_entries(f);
+	role(f, true, TERM + 1, f->applied, TERM); /* the same leadership: counted once */
+	run(f);
+	assert_int_equal(head_of(&f->entries[1]).log_ms, 400 + 50);
+}
+
 /* ---- errors ------------------------------------------------------------------------------------------- */
 
 static void an_error_costs_no_entry_and_begins_no_session(void **state)
@@ -579,7 +830,7 @@ static void a_request_that_does_not_decode_is_refused(void **state)
 	buf_put(&job->data, "junk", 4);
 	job->origin = 1;
 	job->msg = (struct fs_msg){
-		.type = FS_MSG_REQUEST, .flags = FS_MSG_BEGIN, .seq = 1, .low = 1
+		.type = FS_MSG_REQUEST, .flags = FS_MSG_BEGIN, .seq = 1, .low = 1, .stamp = 1
 	};
 	job->msg.body = job->data.data;
 	job->msg.body_len = job->data.len;
@@ -698,6 +949,15 @@ int main(void)
 		T(a_duplicate_of_a_proposed_number_waits_for_its_entry),
 		T(a_number_below_low_is_ignored),
 		T(a_number_beyond_the_window_waits_until_low_moves),
+		T(an_end_is_an_entry_and_nothing_executes_behind_it),
+		T(an_operation_in_front_of_the_end_executes),
+		T(the_end_of_what_is_gone_costs_no_entry),
+		T(a_proposed_end_that_was_refused_ended_nobody),
+		T(a_session_replaces_another_by_the_entry_that_begins_it),
+		T(nobody_replaces_himself),
+		T(a_stamp_from_the_future_begins_nothing),
+		T(more_sessions_than_the_limit_are_refused),
+		T(log_time_goes_on_where_the_log_before_it_ended),
 		T(an_error_costs_no_entry_and_begins_no_session),
 		T(an_error_that_answers_a_retry_is_logged_under_its_number),
 		T(success_without_effect_is_logged_when_it_answers_a_retry),

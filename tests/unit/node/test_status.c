@@ -86,8 +86,8 @@ static void mounts_of_followers_are_known_to_the_leader(void **state)
 
 	(void)rig_client(rig, rig_follower(rig, 1), false); /* a tool holds nothing */
 	rig_pass(rig, 3000);
-	list_for_each (it, &leader->replica->holders) {
-		assert_memory_equal(list_entry(it, struct holder, link)->uuid, mount->uuid,
+	list_for_each (it, &leader->replica->sessions.all) {
+		assert_memory_equal(list_entry(it, struct session, link)->uuid, mount->uuid,
 				    KV_UUID_SIZE);
 		found++;
 	}
@@ -100,23 +100,21 @@ static void a_frame_that_does_not_decode_changes_nothing(void **state)
 	struct rig *rig = rig_new(3, 5);
 	struct rig_node *leader = rig_leader(rig);
 	uint64_t from = rig_follower(rig, 0)->id;
-	uint8_t frame[28 + 24] = { 1, 1 }; /* no mounts, space is low */
+	uint8_t frame[34 + 33] = { 2, 1 }; /* space is low */
 
 	rig_pass(rig, 3000);
-	for (size_t len = 0; len < 28; len++)
+	for (size_t len = 0; len < 34; len++)
 		status_receive(leader->replica, from, frame, len);
-	frame[26] = 2; /* two mounts, room for one */
-	status_receive(leader->replica, from, frame, sizeof(frame));
-	frame[26] = 1;
+	status_receive(leader->replica, from, frame, sizeof(frame) - 1); /* most of a client */
 	frame[0] = 9; /* another version */
 	status_receive(leader->replica, from, frame, sizeof(frame));
+	frame[0] = 2;
 	status_receive(leader->replica, 77, frame, sizeof(frame)); /* a stranger */
 	assert_false(replica_peer(leader->replica, from)->space_low);
-	assert_true(list_empty(&leader->replica->holders));
-	frame[0] = 1;
+	assert_true(list_empty(&leader->replica->sessions.all));
 	status_receive(leader->replica, from, frame, sizeof(frame));
 	assert_true(replica_peer(leader->replica, from)->space_low);
-	assert_false(list_empty(&leader->replica->holders));
+	assert_false(list_empty(&leader->replica->sessions.all));
 	rig_free(rig);
 }
 

@@ -105,10 +105,11 @@ static void the_session_table_answers_for_what_was_executed(void **state)
 
 		read->session_lookup = true;
 		read->seq = seq;
+		read->session_id = rig->clients[0].session_id;
 		memcpy(read->uuid, rig->clients[0].uuid, KV_UUID_SIZE);
 		run_one(node, WORKER_READ, &read->job);
 		assert_int_equal(read->found, seq == 1);
-		assert_int_equal(read->session_id, seq == 1 ? rig->clients[0].session_id : 0);
+		assert_int_equal(read->session_id, rig->clients[0].session_id);
 		job_free(&read->job);
 	}
 	rig_free(rig);

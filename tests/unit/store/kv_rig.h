@@ -27,6 +27,8 @@ struct kv_rig {
 	struct kv *kv;
 	struct kv_view *view;
 	uint64_t index, term; /* of the last entry applied */
+	uint64_t session_id;  /* for rig_session_head(); 0: the head begins one */
+	uint64_t stamp;       /* ... with this */
 };
 
 #define BOTH(f)                                                                                    \
@@ -133,6 +135,9 @@ static inline struct kv_batch_head rig_session_head(const struct kv_rig *rig, ui
 	memset(head.uuid, client, sizeof(head.uuid));
 	head.seq = seq;
 	head.low = low;
+	head.begins = rig->session_id == 0;
+	head.session_id = head.begins ? rig->index + 1 : rig->session_id;
+	head.stamp = head.begins ? rig->stamp : 0;
 	head.reply = (const uint8_t *)reply;
 	head.reply_len = strlen(reply);
 	return head;

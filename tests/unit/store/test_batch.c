@@ -59,18 +59,41 @@ static void assert_same_mutation(const struct kv_mutation *a, const struct kv_mu
 		assert_memory_equal(a->data, b->data, a->data_len);
 }
 
-static void sample_batch(struct buf *out)
+/* Begins a session and ends two. */
+static struct kv_batch_head begin_head(struct buf *ends)
 {
 	struct kv_batch_head head = sample_head();
 
+	for (uint64_t i = 1; i <= 2; i++) {
+		struct kv_session_end end = { .session_id = 10 * i, .stamp = 100 * i };
+
+		memset(end.uuid, (int)i, sizeof(end.uuid));
+		kv_session_end_encode(&end, ends);
+	}
+	head.log_ms = 123456;
+	head.begins = true;
+	head.session_id = head.prev_index + 1;
+	head.stamp = 61;
+	head.ends = ends->data;
+	head.end_count = 2;
+	return head;
+}
+
+static void sample_batch(struct buf *out)
+{
+	struct buf ends = BUF_INIT;
+	struct kv_batch_head head = begin_head(&ends);
+
 	kv_batch_encode_head(&head, out);
+	buf_release(&ends);
 	for (size_t i = 0; i < ARRAY_SIZE(samples); i++)
 		kv_mutation_encode(&samples[i], out);
 }
 
 static void decoding_gives_back_what_was_encoded(void **state)
 {
-	struct kv_batch_head want = sample_head(), head;
+	struct buf ends = BUF_INIT;
+	struct kv_batch_head want = begin_head(&ends), head;
 	struct kv_batch_iter it;
 	struct kv_mutation m;
 	struct buf b = BUF_INIT;
@@ -87,6 +110,18 @@ static void decoding_gives_back_what_was_encoded(void **state)
 	assert_int_equal(head.seq, want.seq);
 	assert_int_equal(head.low, want.low);
 	assert_int_equal(head.session_id, want.session_id);
+	assert_int_equal(head.log_ms, want.log_ms);
+	assert_true(head.begins);
+	assert_int_equal(head.stamp, want.stamp);
+	assert_int_equal(head.end_count, 2);
+	for (uint32_t i = 0; i < 2; i++) {
+		struct kv_session_end got = kv_session_end_at(&head, i);
+
+		assert_int_equal(got.uuid[15], i + 1);
+		assert_int_equal(got.session_id, 10 * (i + 1));
+		assert_int_equal(got.stamp, 100 * (i + 1));
+	}
+	buf_release(&ends);
 	assert_int_equal(head.status, want.status);
 	assert_int_equal(head.reply_len, want.reply_len);
 	assert_memory_equal(head.reply, want.reply, want.reply_len);
@@ -139,20 +174,67 @@ static void spoil_version(struct buf *b, size_t body)
 }
 static void spoil_flags(struct buf *b, size_t body)
 {
-	b->data[1] |= 2;
+	b->data[1] |= 8;
 }
 static void spoil_low(struct buf *b, size_t body)
 {
-	buf_set_le64(b, 54, 41);
+	buf_set_le64(b, 62, 41);
 }
 static void spoil_seq(struct buf *b, size_t body)
 {
-	buf_set_le64(b, 46, 0);
 	buf_set_le64(b, 54, 0);
+	buf_set_le64(b, 62, 0);
 }
 static void spoil_status(struct buf *b, size_t body)
 {
-	buf_set_le32(b, 70, 1);
+	buf_set_le32(b, 78, 1);
+}
+static void spoil_no_session_id(struct buf *b, size_t body)
+{
+	buf_set_le64(b, 70, 0);
+}
+static void spoil_future_session_id(struct buf *b, size_t body)
+{
+	buf_set_le64(b, 70, 79); /* the entry is 78 */
+}
+static void spoil_begun_without_flag(struct buf *b, size_t body)
+{
+	buf_set_le64(b, 70, 78);
+}
+static void spoil_begins_another(struct buf *b, size_t body)
+{
+	uint8_t rest[64];
+	size_t len = b->len - 78;
+
+	b->data[1] |= 2; /* as if it began, with the id of an earlier entry */
+	memcpy(rest, b->data + 78, len);
+	buf_resize(b, 78);
+	buf_put_le64(b, 5);
+	buf_put(b, rest, len);
+}
+static void put_ends(struct buf *b, uint16_t count)
+{
+	uint8_t rest[64];
+	size_t len = b->len - 78;
+
+	b->data[1] |= 4;
+	memcpy(rest, b->data + 78, len);
+	buf_resize(b, 78);
+	buf_put_le16(b, count);
+	buf_put_zeros(b, 32 * (size_t)count);
+	buf_put(b, rest, len);
+}
+static void spoil_no_ends(struct buf *b, size_t body)
+{
+	put_ends(b, 0);
+}
+static void spoil_many_ends(struct buf *b, size_t body)
+{
+	put_ends(b, KV_SESSION_ENDS_MAX + 1);
+}
+static void leave_full_ends(struct buf *b, size_t body)
+{
+	put_ends(b, KV_SESSION_ENDS_MAX);
 }
 static void spoil_type(struct buf *b, size_t body)
 {
@@ -264,10 +346,13 @@ static void what_breaks_a_bound_is_refused(void **state)
 		spoil_status,      spoil_type,        spoil_session_key, spoil_empty_key,
 		spoil_long_key,    spoil_long_value,  spoil_ino,         spoil_block,
 		spoil_empty_block, spoil_long_block,  spoil_patch_end,   spoil_patch_off,
-		spoil_punch_len,   spoil_empty_punch, spoil_drop_len,
+		spoil_punch_len,   spoil_empty_punch, spoil_drop_len,    spoil_no_session_id,
+		spoil_future_session_id, spoil_begun_without_flag, spoil_begins_another,
+		spoil_no_ends,     spoil_many_ends,
 	};
 
 	assert_int_equal(decode_with(leave_alone), 0);
+	assert_int_equal(decode_with(leave_full_ends), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(spoilers); i++) {
 		if (decode_with(spoilers[i]) != -EUCLEAN)
 			fail_msg("spoiler %zu got through", i);

@@ -6,7 +6,13 @@
 static int execute(struct buf *record, uint64_t index, uint64_t seq, uint64_t low,
 		   const char *reply)
 {
-	struct kv_batch_head head = { .has_session = true, .seq = seq, .low = low };
+	struct kv_batch_head head = { .has_session = true,
+				      .seq = seq,
+				      .low = low,
+				      .begins = record->len == 0,
+				      .session_id = record->len ? 50 : index,
+				      .stamp = record->len ? 0 : index - 10,
+				      .log_ms = 7 * index };
 	struct buf out = BUF_INIT;
 	int ret;
 
@@ -34,6 +40,7 @@ static void assert_record(const struct buf *record, uint64_t id, uint64_t low, u
 	assert_int_equal(r.id, id);
 	assert_int_equal(r.low, low);
 	assert_int_equal(r.highest, highest);
+	assert_int_equal(r.stamp, id - 10);
 	while (session_record_next(&r, &reply)) {
 		size_t at = strlen(text);
 
@@ -121,7 +128,7 @@ static void random_records_never_crash(void **state)
 
 	prng_init(&p, 21);
 	for (uint64_t seq = 1; seq < 20; seq += 2)
-		assert_int_equal(execute(&r, 50 + seq, seq, 1, "some reply"), 0);
+		assert_int_equal(execute(&r, 49 + seq, seq, 1, "some reply"), 0);
 	for (int round = 0; round < 20000; round++) {
 		uint8_t *bytes = mem_dup(r.data, r.len);
 
@@ -137,6 +144,8 @@ static void random_records_never_crash(void **state)
 
 /* ---- through kv and txn ---- */
 
+#define STAMP 1
+
 static const uint8_t client[KV_UUID_SIZE] = { 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5 };
 
 static int run_op(struct kv_rig *rig, uint64_t seq, uint64_t low, const char *reply)
@@ -144,38 +153,58 @@ static int run_op(struct kv_rig *rig, uint64_t seq, uint64_t low, const char *re
 	struct kv_batch_head head = rig_session_head(rig, 5, seq, low, reply);
 	struct kv_txn *t = kv_txn_new(rig->view, NULL);
 	struct blob *b;
+	int ret;
 
+	head.stamp = head.begins ? STAMP : 0;
 	head.status = -EEXIST;
 	b = kv_txn_batch(t, &head);
 	kv_txn_free(t);
-	return rig_apply_batch(rig, b);
+	ret = rig_apply_batch(rig, b);
+	if (ret == 0 && rig->session_id == 0)
+		rig->session_id = rig->index;
+	return ret;
 }
 
-static void assert_lookup(struct kv_rig *rig, struct overlay *o, uint64_t seq, uint64_t low,
-			  enum kv_session_state want, uint64_t session_id, uint64_t index,
-			  const char *reply)
+static struct kv_session_lookup look(struct kv_rig *rig, struct overlay *o, struct kv_session_ask ask)
 {
 	struct kv_session_lookup found;
 	struct kv_txn *t = kv_txn_new(rig->view, o);
 
-	assert_int_equal(kv_txn_session(t, client, seq, low, &found), 0);
-	assert_int_equal(found.state, want);
-	assert_int_equal(found.session_id, session_id);
-	assert_int_equal(found.index, index);
-	assert_int_equal(found.reply.len, strlen(reply));
-	if (found.reply.len > 0) {
-		assert_memory_equal(found.reply.data, reply, found.reply.len);
-		assert_int_equal(found.status, -EEXIST);
-	}
-	buf_release(&found.reply);
+	memcpy(ask.uuid, client, sizeof(ask.uuid));
+	assert_int_equal(kv_txn_session(t, &ask, &found), 0);
 	kv_txn_free(t);
+	return found;
+}
+
+/* By id, and as a client would ask that does not know it yet. */
+static void assert_lookup(struct kv_rig *rig, struct overlay *o, uint64_t seq, uint64_t low,
+			  enum kv_session_state want, uint64_t session_id, uint64_t index,
+			  const char *reply)
+{
+	for (int by_id = 0; by_id <= (session_id != 0); by_id++) {
+		struct kv_session_ask ask = { .seq = seq, .low = low, .stamp = STAMP };
+		struct kv_session_lookup found;
+
+		if (by_id)
+			ask.session_id = session_id;
+		found = look(rig, o, ask);
+		assert_int_equal(found.state, want);
+		assert_int_equal(found.session_id, session_id);
+		assert_int_equal(found.index, index);
+		assert_int_equal(found.reply.len, strlen(reply));
+		if (found.reply.len > 0) {
+			assert_memory_equal(found.reply.data, reply, found.reply.len);
+			assert_int_equal(found.status, -EEXIST);
+		}
+		buf_release(&found.reply);
+	}
 }
 
 static void lookups_follow_the_table(void **state)
 {
 	struct kv_rig *rig = *state;
 
-	assert_lookup(rig, NULL, 1, 1, KV_SESSION_UNKNOWN, 0, 0, "");
+	assert_lookup(rig, NULL, 1, 1, KV_SESSION_BEGIN, 0, 0, "");
 	assert_lookup(rig, NULL, 0, 0, KV_SESSION_OLD, 0, 0, "");
 	assert_int_equal(run_op(rig, 1, 1, "one"), 0);
 	assert_lookup(rig, NULL, 1, 1, KV_SESSION_DONE, 2, 2, "one");
@@ -231,6 +260,9 @@ static struct blob *op_batch(struct kv_rig *rig, uint64_t prev, uint64_t seq, ui
 	struct blob *b;
 
 	head.prev_index = prev;
+	head.begins = prev == 1;
+	head.session_id = 2;
+	head.stamp = head.begins ? STAMP : 0;
 	head.status = -EEXIST;
 	b = kv_txn_batch(t, &head);
 	kv_txn_free(t);
@@ -244,12 +276,12 @@ static void lookups_see_the_overlay_as_the_table(void **state)
 	struct blob *one = op_batch(rig, 1, 1, 1, "one"), *two = op_batch(rig, 2, 4, 3, "four");
 
 	assert_int_equal(overlay_push(o, 2, 1, one), 0);
-	assert_lookup(rig, o, 1, 1, KV_SESSION_PENDING, 0, 2, "one");
-	assert_lookup(rig, o, 2, 1, KV_SESSION_EXECUTE, 0, 0, "");
+	assert_lookup(rig, o, 1, 1, KV_SESSION_PENDING, 2, 2, "one");
+	assert_lookup(rig, o, 2, 1, KV_SESSION_EXECUTE, 2, 0, "");
 	assert_int_equal(overlay_push(o, 3, 1, two), 0);
-	assert_lookup(rig, o, 4, 3, KV_SESSION_PENDING, 0, 3, "four");
-	assert_lookup(rig, o, 2, 1, KV_SESSION_OLD, 0, 0, "");
-	assert_lookup(rig, o, 3 + KV_SESSION_WINDOW, 3, KV_SESSION_AHEAD, 0, 0, "");
+	assert_lookup(rig, o, 4, 3, KV_SESSION_PENDING, 2, 3, "four");
+	assert_lookup(rig, o, 2, 1, KV_SESSION_OLD, 2, 0, "");
+	assert_lookup(rig, o, 3 + KV_SESSION_WINDOW, 3, KV_SESSION_AHEAD, 2, 0, "");
 	assert_int_equal(rig_apply_batch(rig, blob_ref(one)), 0);
 	overlay_trim(o, 2);
 	assert_lookup(rig, o, 1, 1, KV_SESSION_DONE, 2, 2, "one");

@@ -386,16 +386,30 @@ static void make_history(struct history *h, uint64_t seed)
 	static const uint8_t zeros[3 * KV_BLOCK_SIZE];
 	struct kv_rig rig;
 	struct prng p;
+	uint64_t id[3] = { 0 };
 
 	prng_init(&p, seed);
 	rig_start(&rig, false);
 	for (h->count = 0; h->count < ARRAY_SIZE(h->entries); h->count++) {
-		struct kv_batch_head head =
-			rig_session_head(&rig, (uint8_t)prng_below(&p, 3), rig.index, 1, "reply");
+		uint64_t who = prng_below(&p, 3);
+		struct kv_batch_head head;
+		struct kv_session_end end = { .session_id = id[who] };
+		struct buf ends = BUF_INIT;
 		struct kv_txn *t = kv_txn_new(rig.view, NULL);
 		struct blob *b;
 		char key[16];
 
+		rig.session_id = prng_below(&p, 10) ? id[who] : 0;
+		rig.stamp = rig.index;
+		head = rig_session_head(&rig, (uint8_t)who, rig.index, 1, "reply");
+		if (head.begins && id[who]) { /* one after the other, under the same name */
+			memset(end.uuid, (int)who, sizeof(end.uuid));
+			kv_session_end_encode(&end, &ends);
+			head.ends = ends.data;
+			head.end_count = 1;
+		}
+		id[who] = head.session_id;
+		head.log_ms = 1000 * rig.index;
 		head.low = rig.index > 20 ? rig.index - 20 : 1;
 		for (uint64_t n = prng_below(&p, 6); n > 0; n--) {
 			snprintf(key, sizeof(key), "k%d", (int)prng_below(&p, 60));
@@ -411,6 +425,7 @@ static void make_history(struct history *h, uint64_t seed)
 			kv_txn_write(t, ino, off, zeros, prng_below(&p, sizeof(zeros)));
 		b = kv_txn_batch(t, &head);
 		kv_txn_free(t);
+		buf_release(&ends);
 		h->entries[h->count] = (struct raft_entry){ .index = rig.index + 1,
 							    .term = 1,
 							    .type = RAFT_ENTRY_NORMAL,
