@@ -17,6 +17,10 @@
 #define STATE_PAGE_SIZE 4096
 #endif
 
+#define STATE_WAL_KEEP_BYTES 16777216 /* a longer WAL file is cut to this when it starts anew */
+#define STATE_META_GET       "SELECT row FROM meta WHERE id = 1"
+#define STATE_META_PUT       "REPLACE INTO meta(id, row) VALUES(1, ?1)"
+
 /* DIR/state.db; free() it. */
 char *state_sqlite_path(const char *dir);
 /*
@@ -24,6 +28,11 @@ char *state_sqlite_path(const char *dir);
  * sqlite3_close() it. One thread. -ENOENT, -EACCES, -EUCLEAN, -EIO.
  */
 int state_sqlite_open_reader(const char *dir, sqlite3 **db, struct err *err);
+/*
+ * The connection that writes and checkpoints; path is that of the file, which must be there and be of
+ * our format and page size. Errors as above.
+ */
+int state_sqlite_open_writer(const char *path, sqlite3 **db, struct err *err);
 /* The meta row as the connection sees it, inside its transaction if there is one. */
 int state_sqlite_read_meta(sqlite3 *db, struct kv_meta *meta, struct err *err);
 /* The meta row of a database file that nobody writes and that has no WAL (a sealed image). */
