@@ -631,6 +631,8 @@ static struct raft *make_core(const struct replica_options *o, const struct stor
 		.base_term = boot->base_term,
 		.terms = boot->terms,
 		.term_count = boot->term_count,
+		.confs = boot->confs,
+		.conf_count = boot->conf_count,
 		.last_index = boot->last_index,
 		.applied_index = state->applied_index,
 		.applied_term = state->applied_term,

@@ -25,6 +25,9 @@ void raft_check_cheap(const struct raft *r)
 	INVARIANT("persist within the log", r->persist_next <= r->tail.last_index + 1);
 	INVARIANT("I1 no leader before its term is durable",
 		  r->role != RAFT_LEADER || r->hard_durable.term == r->hard.term);
+	INVARIANT("I8 one configuration at most is not known to be committed",
+		  r->conf_count < 2 || r->confs[r->conf_count - 2].index <= r->commit ||
+			  r->test.no_conf_validation);
 	INVARIANT("I12 no role while an image is taken",
 		  r->incoming.phase == SNAPSHOT_IDLE || r->role != RAFT_LEADER);
 }

@@ -92,7 +92,6 @@ void log_truncate(struct raft *r, uint64_t index)
 	assert(index > r->commit && r->role != RAFT_LEADER);
 	tail_truncate(&r->tail, index);
 	reconfigure_truncate(r, index);
-	r->boot_last = min_u64(r->boot_last, index - 1);
 	r->synced_index = min_u64(r->synced_index, index - 1);
 	r->persist_next = min_u64(r->persist_next, index);
 	if (r->log_in_flight && r->inflight_index >= index) {

@@ -231,6 +231,8 @@ struct raft_boot {
 	uint64_t base_term;
 	const struct raft_entry *terms; /* the first entry of every run of equal terms, ascending; data NULL */
 	size_t term_count;
+	const uint64_t *confs;      /* indexes of the CONF entries in the log, ascending */
+	size_t conf_count;
 	uint64_t last_index;        /* base_index when the log is empty */
 	uint64_t applied_index;     /* of the state; base_index <= applied_index <= last_index */
 	uint64_t applied_term;

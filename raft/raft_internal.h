@@ -90,6 +90,7 @@ struct raft {
 	enum vote self_vote;
 	bool self_vote_due; /* granted, counts once the hard state is durable */
 	uint64_t transfer_to;
+	uint64_t transfer_last; /* the target before it */
 
 	/* log */
 	struct tail tail;
@@ -99,9 +100,8 @@ struct raft {
 	uint64_t inflight_index, inflight_term; /* last entry handed out, while in flight */
 	bool truncate_wait; /* entries in flight were replaced: hand out nothing until they are down */
 	uint64_t commit, handed, applied, durable, durable_reported;
-	uint64_t boot_last; /* types of entries up to here are unknown until loaded */
 	struct raft_entry
-		*confs; /* CONF entries known above `applied`, ascending (reconfigure.h) */
+		*confs; /* CONF entries above `applied`, ascending (reconfigure.h) */
 	size_t conf_count, conf_cap;
 	uint64_t pending_conf;   /* leader: no new CONF before this is applied */
 	uint64_t own_term_index; /* leader: its NOOP */

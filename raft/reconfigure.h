@@ -2,7 +2,8 @@
  * reconfigure.h - the way of a change of members through the log.
  *
  * The leader takes one change at a time: the entry that asks for it (into a joint configuration),
- * then, once that is in force here, the one that leaves it, which the leader proposes by itself.
+ * then, once that is in force here, the one that leaves it, which the leader proposes by itself; a
+ * leader that is no voter afterwards transfers leadership first.
  * Each takes effect where it is applied. A new leader takes a change only when all it inherited is
  * applied and something of its own term has committed: else a change of its predecessor that it has
  * not seen could stand beside its own (Ongaro, raft-dev 2015).
@@ -19,14 +20,21 @@
 void reconfigure_propose(struct raft *r, const struct raft_conf_change *change);
 /* Puts the CONF entries up to index into force. */
 void reconfigure_apply(struct raft *r, uint64_t index);
-/* Leaves a joint configuration if that is due. */
+/* Leaves a joint configuration if that is due, or hands over to somebody who will. */
 void reconfigure_auto_leave(struct raft *r);
 
-/* CONF entries above applied_index, as far as they are known. */
+/*
+ * Takes note of the CONF entries that recovery found, and returns a commit index. It is not stored,
+ * but it must not fall behind what the log proves: a leader proposes a CONF entry only when it has
+ * applied the one before, so all but the last are committed. A node that forgot that would campaign
+ * in a configuration that was left long ago, and could win. (Seed 3064 of test_churn.)
+ */
+uint64_t reconfigure_boot(struct raft *r, const struct raft_boot *boot);
+/* CONF entries above applied_index. */
 void reconfigure_note(struct raft *r, const struct raft_entry *e); /* appended or handed out */
 void reconfigure_truncate(struct raft *r, uint64_t index);         /* from index on */
 void reconfigure_forget(struct raft *r, uint64_t upto);            /* an image holds them */
-/* Is one of them committed? While their kind is unknown, entries count as such. */
+/* Is one of them committed? */
 bool reconfigure_unapplied(const struct raft *r);
 
 #endif

@@ -182,7 +182,7 @@ void replication_transfer(struct raft *r, uint64_t to)
 
 	if (r->role != RAFT_LEADER || p == NULL || !conf_member_votes(m) || r->transfer_to == to)
 		return;
-	r->transfer_to = to;
+	r->transfer_to = r->transfer_last = to;
 	r->election_elapsed = 0; /* it has one election timeout */
 	transfer_if_caught_up(r, p);
 	if (p->match < r->tail.last_index)

@@ -253,7 +253,6 @@ static void install(struct raft *r)
 	} else {
 		tail_reset(&r->tail, meta->index, meta->term);
 		reconfigure_forget(r, UINT64_MAX);
-		r->boot_last = min_u64(r->boot_last, meta->index);
 	}
 	r->synced_index = r->tail.last_index;
 	r->persist_next = r->tail.last_index + 1;

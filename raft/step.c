@@ -80,6 +80,14 @@ static int check_boot(const struct raft_boot *b, struct err *err)
 			       (unsigned long long)b->base_index, (unsigned long long)b->base_term);
 	if (!conf_valid(&b->conf))
 		return err_set(err, -EINVAL, "cannot start raft: the configuration is not valid");
+	for (size_t i = 0; i < b->conf_count; i++) {
+		if (b->confs[i] <= (i == 0 ? b->base_index : b->confs[i - 1]) ||
+		    b->confs[i] > b->last_index)
+			return err_set(err, -EINVAL,
+				       "cannot start raft: configuration at index '%llu' is out of "
+				       "order",
+				       (unsigned long long)b->confs[i]);
+	}
 	return check_terms(b, err);
 }
 
@@ -111,10 +119,10 @@ struct raft *raft_new(const struct raft_options *options, const struct raft_boot
 		raft_free(r);
 		return NULL;
 	}
-	r->synced_index = r->boot_last = boot->last_index;
+	r->synced_index = boot->last_index;
 	r->persist_next = boot->last_index + 1;
-	/* What was applied was committed; more is learnt from a leader. */
-	r->commit = r->handed = r->applied = boot->applied_index;
+	r->handed = r->applied = boot->applied_index;
+	r->commit = reconfigure_boot(r, boot);
 	r->durable = r->durable_reported = boot->durable_index;
 	if (boot->snapshot.index <= boot->applied_index)
 		r->snapshot = boot->snapshot;

@@ -81,6 +81,15 @@ static void push_run(struct store_log *log, uint64_t first_index, uint64_t term)
 	log->runs[log->run_count++] = (struct log_run){ .first_index = first_index, .term = term };
 }
 
+static void push_conf(struct store_log *log, uint64_t index)
+{
+	void *items = log->confs;
+
+	reserve_one(&items, log->conf_count, &log->conf_cap, sizeof(log->confs[0]));
+	log->confs = items;
+	log->confs[log->conf_count++] = index;
+}
+
 /* Forgets the entries from index on. */
 static void drop_suffix(struct store_log *log, uint64_t index)
 {
@@ -99,10 +108,12 @@ static void drop_suffix(struct store_log *log, uint64_t index)
 	}
 	while (log->run_count > 0 && log->runs[log->run_count - 1].first_index >= index)
 		log->run_count--;
+	while (log->conf_count > 0 && log->confs[log->conf_count - 1] >= index)
+		log->conf_count--;
 }
 
 void store_log_push_frame(struct store_log *log, const struct log_frame *frame,
-			  const uint64_t *terms)
+			  const struct raft_entry *entries)
 {
 	void *items;
 
@@ -112,8 +123,11 @@ void store_log_push_frame(struct store_log *log, const struct log_frame *frame,
 	log->frames = items;
 	log->frames[log->frame_count++] = *frame;
 	log->live_bytes += frame->size_bytes;
-	for (uint32_t i = 0; i < frame->count; i++)
-		push_run(log, frame->first_index + i, terms[i]);
+	for (uint32_t i = 0; i < frame->count; i++) {
+		push_run(log, frame->first_index + i, entries[i].term);
+		if (entries[i].type == RAFT_ENTRY_CONF)
+			push_conf(log, frame->first_index + i);
+	}
 	log->last_index = frame->first_index + frame->count - 1;
 }
 
@@ -137,6 +151,12 @@ void store_log_trim(struct store_log *log, uint64_t index, uint64_t term)
 		memmove(log->runs, log->runs + gone, log->run_count * sizeof(log->runs[0]));
 	if (log->run_count > 0 && log->runs[0].first_index <= index)
 		log->runs[0].first_index = index + 1;
+	gone = 0;
+	while (gone < log->conf_count && log->confs[gone] <= index)
+		gone++;
+	log->conf_count -= gone;
+	if (gone > 0)
+		memmove(log->confs, log->confs + gone, log->conf_count * sizeof(log->confs[0]));
 	log->base_index = index;
 	log->base_term = term;
 	if (log->last_index < index)
@@ -207,6 +227,14 @@ void store_log_terms(struct store_log *log, struct raft_entry **terms, size_t *c
 		(*terms)[i] = (struct raft_entry){ .index = log->runs[i].first_index,
 						   .term = log->runs[i].term,
 						   .type = RAFT_ENTRY_NORMAL };
+	pthread_mutex_unlock(&log->lock);
+}
+
+void store_log_confs(struct store_log *log, uint64_t **confs, size_t *count)
+{
+	pthread_mutex_lock(&log->lock);
+	*count = log->conf_count;
+	*confs = *count == 0 ? NULL : mem_dup(log->confs, *count * sizeof(log->confs[0]));
 	pthread_mutex_unlock(&log->lock);
 }
 
@@ -412,21 +440,17 @@ static int make_room(struct store_log *log, const struct raft_entry *entries, si
 
 /* Lets readers see what is durable now. */
 static void publish(struct store_log *log, const struct log_frame *frames, size_t frame_count,
-		    const struct raft_entry *entries, size_t count)
+		    const struct raft_entry *entries)
 {
-	uint64_t *terms = mem_calloc(count, sizeof(*terms));
 	size_t at = 0;
 
-	for (size_t i = 0; i < count; i++)
-		terms[i] = entries[i].term;
 	pthread_mutex_lock(&log->lock);
 	for (size_t i = 0; i < frame_count; i++) {
-		store_log_push_frame(log, &frames[i], terms + at);
+		store_log_push_frame(log, &frames[i], entries + at);
 		at += frames[i].count;
 	}
 	assert(log->last_index == log->pos.index);
 	pthread_mutex_unlock(&log->lock);
-	free(terms);
 }
 
 int store_log_append(struct store_log *log, const struct raft_entry *entries, size_t count,
@@ -463,7 +487,7 @@ int store_log_append(struct store_log *log, const struct raft_entry *entries, si
 	}
 	if (ret == 0) {
 		log->synced_frame = log->pos.last.number;
-		publish(log, frames, frame_count, entries, count);
+		publish(log, frames, frame_count, entries);
 		if (log->append_offset > newest_segment(log)->size_bytes / 2)
 			spares_ask(&log->spares);
 	}
@@ -553,6 +577,7 @@ static struct log_segment **detach_segments(struct store_log *log, const struct 
 	if (log->segment_count == 0) { /* reset: nothing of the log stays */
 		log->frame_count = 0;
 		log->run_count = 0;
+		log->conf_count = 0;
 		log->live_bytes = 0;
 		log->last_index = roots->base_index;
 	}

@@ -85,6 +85,8 @@ struct store_log {
 	size_t frame_count, frame_cap;
 	struct log_run *runs;
 	size_t run_count, run_cap;
+	uint64_t *confs; /* indexes of the configuration entries above base */
+	size_t conf_count, conf_cap;
 	uint64_t base_index, base_term;
 	uint64_t last_index;
 	uint64_t live_bytes; /* of frames[] */
@@ -139,14 +141,17 @@ uint64_t store_log_bytes_written(struct store_log *log);
 /* First entry of each run of equal terms above base; free(). */
 void store_log_terms(struct store_log *log, struct raft_entry **terms, size_t *count);
 
+/* Indexes of the configuration entries above base, ascending; free(). */
+void store_log_confs(struct store_log *log, uint64_t **confs, size_t *count);
+
 /* Between log.c and log_recover.c. */
 struct log_segment *log_segment_new(const struct segment_header *h, int fd); /* takes fd */
 void log_segment_unref(struct log_segment *seg);
 void store_log_push_segment(struct store_log *log, struct log_segment *seg);
-/* Adds a frame and forgets what it replaces. terms: of its entries. */
+/* Adds a frame and forgets what it replaces. entries: the frame's; terms and types are read. */
 void store_log_push_frame(struct store_log *log, const struct log_frame *frame,
-			  const uint64_t *terms);
-/* Forgets everything up to index in frames[] and runs[]. */
+			  const struct raft_entry *entries);
+/* Forgets everything up to index in frames[], runs[] and confs[]. */
 void store_log_trim(struct store_log *log, uint64_t index, uint64_t term);
 void segment_name(uint64_t number, char name[SPARE_NAME_SIZE]);
 

@@ -201,26 +201,27 @@ out:
 	return ret;
 }
 
-/* Takes the entries' terms out of a payload; NULL when it is not what the header says. */
-static uint64_t *payload_terms(const struct frame_header *h, const uint8_t *payload, size_t len)
+/* The entries of a payload without their data; NULL when it is not what the header says. */
+static struct raft_entry *payload_entries(const struct frame_header *h, const uint8_t *payload,
+					  size_t len)
 {
 	struct cursor c = cursor_init(payload, len);
-	uint64_t *terms = mem_calloc(h->count, sizeof(*terms));
+	struct raft_entry *entries = mem_calloc(h->count, sizeof(*entries));
 	struct frame_entry e;
 
 	for (uint32_t i = 0; i < h->count; i++) {
 		if (frame_next_entry(&c, &e) < 0 || e.index != h->first_index + i ||
-		    (i > 0 && e.term < terms[i - 1])) {
-			free(terms);
+		    (i > 0 && e.term < entries[i - 1].term)) {
+			free(entries);
 			return NULL;
 		}
-		terms[i] = e.term;
+		entries[i] = (struct raft_entry){ .index = e.index, .term = e.term, .type = e.type };
 	}
-	if (terms[h->count - 1] != h->last_term) {
-		free(terms);
+	if (entries[h->count - 1].term != h->last_term) {
+		free(entries);
 		return NULL;
 	}
-	return terms;
+	return entries;
 }
 
 enum replay { REPLAY_FRAME, REPLAY_STOP };
@@ -232,7 +233,7 @@ enum replay { REPLAY_FRAME, REPLAY_STOP };
 static int replay_frame(struct store_log *log, struct log_segment *seg)
 {
 	uint8_t head[FRAME_HEADER_SIZE], *payload = NULL;
-	uint64_t *terms = NULL;
+	struct raft_entry *entries = NULL;
 	struct frame_header h;
 	size_t len;
 	int ret;
@@ -259,10 +260,10 @@ static int replay_frame(struct store_log *log, struct log_segment *seg)
 	payload = mem_alloc(len);
 	ret = io_pread_all(seg->fd, payload, len, (off_t)(h.offset + FRAME_HEADER_SIZE));
 	if (ret == 0 && frame_payload_valid(payload, len, h.payload_checksum))
-		terms = payload_terms(&h, payload, len);
+		entries = payload_entries(&h, payload, len);
 	free(payload);
-	MARK_IF(ret == 0 && terms == NULL, "store.recover.frame-payload-torn");
-	if (ret < 0 || terms == NULL)
+	MARK_IF(ret == 0 && entries == NULL, "store.recover.frame-payload-torn");
+	if (ret < 0 || entries == NULL)
 		return ret < 0 ? ret : REPLAY_STOP;
 
 	MARK_IF(h.first_index <= log->last_index, "store.recover.frame-replaces-suffix");
@@ -276,8 +277,8 @@ static int replay_frame(struct store_log *log, struct log_segment *seg)
 						  .size_bytes = h.size_bytes,
 						  .payload_checksum = { h.payload_checksum[0],
 									h.payload_checksum[1] } },
-			     terms);
-	free(terms);
+			     entries);
+	free(entries);
 	log->append_offset += h.size_bytes;
 	log->pos.index = log->last_index;
 	log->pos.term = h.last_term;
@@ -518,6 +519,7 @@ void store_log_close(struct store_log *log)
 	free(log->segments);
 	free(log->frames);
 	free(log->runs);
+	free(log->confs);
 	buf_release(&log->scratch);
 	pthread_mutex_destroy(&log->lock);
 	free(log->path);

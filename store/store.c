@@ -509,6 +509,7 @@ static void fill_boot(struct store *s, struct store_boot *boot)
 	boot->base_term = s->log->base_term;
 	boot->last_index = store_log_last_index(s->log);
 	store_log_terms(s->log, &boot->terms, &boot->term_count);
+	store_log_confs(s->log, &boot->confs, &boot->conf_count);
 }
 
 int store_open_io(const char *dir, uint32_t group, const struct store_options *options,
@@ -549,6 +550,9 @@ void store_boot_release(struct store_boot *boot)
 	free(boot->terms);
 	boot->terms = NULL;
 	boot->term_count = 0;
+	free(boot->confs);
+	boot->confs = NULL;
+	boot->conf_count = 0;
 }
 
 void store_close(struct store *s)

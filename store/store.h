@@ -39,6 +39,8 @@ struct store_boot {
 	uint64_t base_index, base_term, last_index;
 	struct raft_entry *terms; /* first entry of each run of equal terms; data NULL */
 	size_t term_count;
+	uint64_t *confs; /* indexes of the configuration entries in the log */
+	size_t conf_count;
 	struct raft_snapshot_meta snapshot; /* newest sealed one that verifies; index 0: none */
 };
 

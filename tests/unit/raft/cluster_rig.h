@@ -4,7 +4,8 @@
  *
  * Everything follows from one seed. A node's disk does log work in the order it was handed out; a
  * crash keeps what was completed. The state machine is a hash chain over what was applied, so equal
- * states mean equal sequences.
+ * states mean equal sequences. Members may change: nodes 1 to s->n exist, the configurations say who
+ * is a member, and a retired node never comes back.
  */
 #ifndef TESTS_RAFT_CLUSTER_RIG_H
 #define TESTS_RAFT_CLUSTER_RIG_H
@@ -19,7 +20,8 @@
 #include "base/hash.h"
 #include "raft/raft_internal.h"
 
-#define SIM_NODES_MAX 5
+#define SIM_NODES_MAX 12
+#define SIM_CONFS_MAX 1024
 #define SIM_LOG_MAX 8192
 #define SIM_READS_MAX 256
 
@@ -28,8 +30,8 @@ static uint64_t sim_seed;
 #define SIM_CHECK(cond)                                                                            \
 	do {                                                                                       \
 		if (!(cond)) {                                                                     \
-			fprintf(stderr, "%s:%d: '%s' violated; replay: SEED=%llu test_cluster\n",  \
-				__FILE__, __LINE__, #cond, (unsigned long long)sim_seed);          \
+			fprintf(stderr, "%s:%d: '%s' violated; replay: SEED=%llu %s\n",  \
+				__FILE__, __LINE__, #cond, (unsigned long long)sim_seed, program_invocation_short_name);          \
 			abort();                                                                   \
 		}                                                                                  \
 	} while (0)
@@ -73,7 +75,7 @@ struct sim_read {
 struct sim_node {
 	uint64_t id;
 	struct raft *raft;
-	bool up;
+	bool up, retired;
 	struct sim_disk disk;
 	struct sim_op ops[4096];
 	size_t op_head, op_tail;
@@ -102,6 +104,8 @@ struct sim {
 	uint64_t committed_term[SIM_LOG_MAX];
 	uint64_t state[SIM_LOG_MAX];     /* hash chain after applying index; 0 unknown */
 	uint64_t leader_of[SIM_LOG_MAX]; /* by term */
+	struct raft_conf confs[SIM_CONFS_MAX]; /* applied anywhere, ascending by index */
+	size_t conf_count;
 	uint64_t next_value, next_read;
 	uint64_t reads_ok, reads_failed, snapshots_installed, loads, persists;
 	struct raft_options options;
@@ -178,6 +182,63 @@ static bool sim_disk_has(const struct sim_disk *d, uint64_t index, uint64_t term
 	return index <= d->last && d->slots[index].term == term;
 }
 
+/* The configuration that is in force once index is applied. */
+static const struct raft_conf *sim_conf_at(const struct sim *s, uint64_t index)
+{
+	size_t i = s->conf_count;
+
+	while (i > 0 && s->confs[i - 1].index > index)
+		i--;
+	return i == 0 ? NULL : &s->confs[i - 1];
+}
+
+static void sim_note_conf(struct sim *s, const struct raft_entry *e)
+{
+	struct raft_conf next = { .count = 0 };
+
+	if (s->conf_count > 0) {
+		if (s->confs[s->conf_count - 1].index >= e->index)
+			return;
+		next = s->confs[s->conf_count - 1];
+	}
+	SIM_CHECK(s->conf_count < SIM_CONFS_MAX);
+	SIM_CHECK(raft_conf_apply(&next, e) == 0);
+	/* Into a joint configuration and out of it in turn, and only then into the next. */
+	if (s->conf_count > 0)
+		SIM_CHECK(raft_conf_joint(&next) != raft_conf_joint(&s->confs[s->conf_count - 1]));
+	s->confs[s->conf_count++] = next;
+}
+
+/* What is in force in a node follows from what it applied. */
+static void sim_check_conf(struct sim *s, const struct sim_node *n)
+{
+	struct raft_status st;
+	const struct raft_conf *want;
+
+	raft_status(n->raft, &st);
+	want = sim_conf_at(s, st.applied_index);
+	if (want != NULL)
+		SIM_CHECK(memcmp(want, raft_conf(n->raft), sizeof(*want)) == 0);
+}
+
+static bool sim_on_quorum(const struct sim *s, const struct raft_conf *conf, uint64_t index,
+			  uint64_t term)
+{
+	size_t voters[2] = { 0, 0 }, copies[2] = { 0, 0 };
+
+	for (size_t i = 0; i < conf->count; i++) {
+		bool has = sim_disk_has(&s->node[conf->members[i].id].disk, index, term);
+
+		for (size_t half = 0; half < 2; half++) {
+			if (!(conf->members[i].role & (half == 0 ? RAFT_VOTER : RAFT_VOTER_OUT)))
+				continue;
+			voters[half]++;
+			copies[half] += has;
+		}
+	}
+	return copies[0] > voters[0] / 2 && (voters[1] == 0 || copies[1] > voters[1] / 2);
+}
+
 static void sim_note_commit(struct sim *s, struct sim_node *n)
 {
 	struct raft_status st;
@@ -185,7 +246,6 @@ static void sim_note_commit(struct sim *s, struct sim_node *n)
 	raft_status(n->raft, &st);
 	for (uint64_t i = n->commit_seen + 1; i <= st.commit_index; i++) {
 		uint64_t term = raft_term_at(n->raft, i);
-		size_t copies = 0;
 
 		if (i < st.base_index)
 			continue;
@@ -194,9 +254,7 @@ static void sim_note_commit(struct sim *s, struct sim_node *n)
 			continue;
 		}
 		/* News to the world: a majority of disks must hold it. */
-		for (uint64_t id = 1; id <= s->n; id++)
-			copies += sim_disk_has(&s->node[id].disk, i, term);
-		SIM_CHECK(copies > s->n / 2);
+		SIM_CHECK(sim_on_quorum(s, raft_conf(n->raft), i, term));
 		s->committed = i;
 		s->committed_term[i] = term;
 	}
@@ -228,6 +286,8 @@ static void sim_take_apply(struct sim *s, struct sim_node *n, const struct raft_
 		SIM_CHECK(s->state[e->index] == 0 || s->state[e->index] == h);
 		s->state[e->index] = h;
 		n->handed = e->index;
+		if (e->type == RAFT_ENTRY_CONF)
+			sim_note_conf(s, e);
 	}
 }
 
@@ -331,6 +391,7 @@ static int sim_step_ret(struct sim *s, struct sim_node *n, const struct raft_inp
 
 	raft_check(n->raft);
 	sim_note_commit(s, n);
+	sim_check_conf(s, n);
 	for (size_t i = 0; i < out->send.count; i++)
 		sim_transmit(s, n, &out->send.v[i]);
 	sim_queue_work(s, n, out);
@@ -575,6 +636,7 @@ static void sim_read(struct sim *s, struct sim_node *n)
 static void sim_start(struct sim *s, struct sim_node *n)
 {
 	struct raft_entry runs[SIM_LOG_MAX];
+	uint64_t confs[SIM_CONFS_MAX];
 	size_t run_count = 0;
 	struct sim_disk *d = &n->disk;
 	uint64_t term = 0;
@@ -586,16 +648,21 @@ static void sim_start(struct sim *s, struct sim_node *n)
 				  .base_index = d->base,
 				  .base_term = d->base_term,
 				  .terms = runs,
+				  .confs = confs,
 				  .last_index = d->last,
 				  .applied_index = d->durable,
 				  .durable_index = d->durable,
 				  .snapshot = d->image };
 
+	if (sim_conf_at(s, d->durable) != NULL)
+		boot.conf = *sim_conf_at(s, d->durable);
 	for (uint64_t i = d->base + 1; i <= d->last; i++) {
 		if (i == d->base + 1 || d->slots[i].term != term)
 			runs[run_count++] =
 				(struct raft_entry){ .index = i, .term = d->slots[i].term };
 		term = d->slots[i].term;
+		if (d->slots[i].type == RAFT_ENTRY_CONF)
+			confs[boot.conf_count++] = i;
 	}
 	boot.term_count = run_count;
 	if (boot.snapshot.index > d->durable)
@@ -718,6 +785,18 @@ static void sim_free(struct sim *s)
 		raft_message_release(&s->net[i].msg);
 	free(s->net);
 	free(s);
+}
+
+/* A newcomer: an empty disk and no configuration. */
+static inline struct sim_node *sim_add_node(struct sim *s)
+{
+	struct sim_node *n;
+
+	SIM_CHECK(s->n < SIM_NODES_MAX);
+	n = &s->node[++s->n];
+	n->id = s->n;
+	sim_start(s, n);
+	return n;
 }
 
 /* Equal (index, term) on two nodes: everything before is equal, too. */

@@ -262,11 +262,41 @@ static void no_campaign_before_a_committed_configuration_is_in_force(void **stat
 {
 	struct rig g;
 
-	/* Entries up to 4 were there at the start; one of them may be a configuration. */
-	rig_start(&g, 3, 2, TERMS(1, 1, 2, 2));
+	/* Entries up to 4 were there at the start; the third changes the configuration. */
+	rig_prepare(&g, 3, 2, TERMS(1, 1, 2, 2));
+	g.boot.confs = (const uint64_t[]){ 3 };
+	g.boot.conf_count = 1;
+	rig_boot(&g);
 	RECV(&g, .type = RAFT_MSG_HEARTBEAT, .from = 2, .term = 2, .commit = 4);
 	assert_int_equal(g.out.load.lo, 1);
 	rig_tick(&g, 40);
+	assert_int_equal(g.r->role, RAFT_FOLLOWER);
+	rig_stop(&g);
+	/* Ordinary entries that wait to be applied hold nobody back. */
+	rig_start(&g, 3, 2, TERMS(1, 1, 2, 2));
+	RECV(&g, .type = RAFT_MSG_HEARTBEAT, .from = 2, .term = 2, .commit = 4);
+	rig_tick(&g, 40);
+	assert_int_equal(g.r->role, RAFT_PRE_CANDIDATE);
+	rig_stop(&g);
+}
+
+static void who_may_not_campaign_forgets_a_silent_leader(void **state)
+{
+	struct rig g;
+
+	rig_prepare(&g, 3, 1, NULL);
+	g.boot.conf.members[0].role = RAFT_LEARNER;
+	rig_boot(&g);
+	RECV(&g, .type = RAFT_MSG_HEARTBEAT, .from = 2, .term = 1);
+	rig_read(&g, 1);
+	assert_int_equal(g.out.read_count, 0);
+	rig_tick(&g, 10);
+	assert_int_equal(g.r->leader, 2);
+	for (int i = 0; i < 10 && g.r->leader != 0; i++)
+		rig_tick(&g, 1);
+	assert_int_equal(g.r->leader, 0);
+	assert_int_equal(g.out.read_count, 1); /* and whoever waited for it is told */
+	assert_false(g.out.reads[0].ok);
 	assert_int_equal(g.r->role, RAFT_FOLLOWER);
 	rig_stop(&g);
 }
@@ -346,6 +376,7 @@ int main(void)
 		cmocka_unit_test(a_leader_follows_a_higher_term),
 		cmocka_unit_test(learners_and_strangers_do_not_campaign),
 		cmocka_unit_test(no_campaign_before_a_committed_configuration_is_in_force),
+		cmocka_unit_test(who_may_not_campaign_forgets_a_silent_leader),
 		cmocka_unit_test(a_transfer_skips_pre_vote_and_lease),
 		cmocka_unit_test(a_leader_transfers_to_a_peer_that_caught_up),
 		cmocka_unit_test(a_second_hard_state_waits_for_the_first),

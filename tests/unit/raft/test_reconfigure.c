@@ -175,15 +175,19 @@ static void a_change_that_cuts_the_live_quorum_is_refused(void **state)
 
 static void a_leader_steps_down_once_its_removal_is_in_force(void **state)
 {
+	/* As etcd has it; programs hand over first, see below. */
+	const struct raft_test_options test = { .etcd_conf_rules = true };
 	struct rig g;
 
-	rig_start(&g, 3, 1, NULL);
+	rig_prepare(&g, 3, 1, NULL);
+	g.options.test = &test;
+	rig_boot(&g);
 	rig_lead(&g);
 	assert_int_equal(rig_change(&g, RAFT_JOINT_AUTO, CHANGES({ 1, RAFT_REMOVE, "" })),
 			 RAFT_CONF_APPENDED);
 	rig_persist(&g);
 	rig_ack(&g, 2, 2);
-	assert_int_equal(g.out.commit_index, 2); /* 1 and 2 of the old half, 2 ... */
+	assert_int_equal(g.out.commit_index, 2);
 	rig_applied(&g);
 	assert_int_equal(g.r->role, RAFT_LEADER); /* it still counts in the outgoing half */
 	assert_int_equal(rig_propose(&g, 1), 0);
@@ -199,6 +203,86 @@ static void a_leader_steps_down_once_its_removal_is_in_force(void **state)
 	rig_tick(&g, 100);
 	assert_int_equal(g.r->role, RAFT_FOLLOWER); /* and it disturbs nobody */
 	assert_int_equal(g.r->hard.term, 2);
+	rig_stop(&g);
+}
+
+static void a_leader_that_is_to_go_hands_over_first(void **state)
+{
+	struct rig g;
+
+	rig_start(&g, 3, 1, NULL);
+	rig_lead(&g);
+	rig_change(&g, RAFT_JOINT_AUTO, CHANGES({ 1, RAFT_REMOVE, "" }));
+	rig_persist(&g);
+	rig_ack(&g, 2, 2);
+	rig_applied(&g);
+	assert_int_equal(g.r->tail.last_index,
+			 2); /* it does not leave the joint configuration itself */
+	assert_non_null(rig_sent(&g, RAFT_MSG_TIMEOUT_NOW, 2));
+	/* 2 does not take it; after an election timeout it is 3's turn. */
+	rig_ack(&g, 3, 2);
+	for (int i = 0; i < 10 && rig_sent(&g, RAFT_MSG_TIMEOUT_NOW, 3) == NULL; i++) {
+		rig_tick(&g, 1);
+		if (rig_sent(&g, RAFT_MSG_TIMEOUT_NOW, 3) != NULL)
+			break;
+		RECV(&g, .type = RAFT_MSG_HEARTBEAT_RESP, .from = 2, .term = 2);
+		RECV(&g, .type = RAFT_MSG_HEARTBEAT_RESP, .from = 3, .term = 2);
+	}
+	assert_non_null(rig_sent(&g, RAFT_MSG_TIMEOUT_NOW, 3));
+	assert_int_equal(g.r->role, RAFT_LEADER);
+	rig_stop(&g);
+}
+
+/* The successor is up to date, the removed leader's log is longer: seed 6157 of test_churn. */
+static void a_removed_node_votes_by_what_it_knows_to_be_committed(void **state)
+{
+	struct rig g;
+
+	rig_prepare(&g, 3, 2, TERMS(1, 2, 2, 2));
+	g.boot.applied_index = g.boot.base_index = g.boot.durable_index = 2;
+	g.boot.base_term = g.boot.applied_term = 2;
+	g.boot.terms = &(const struct raft_entry){ .index = 3, .term = 2 };
+	g.boot.term_count = 1;
+	g.boot.conf.members[0] = g.boot.conf.members[1]; /* 2 3: we are out */
+	g.boot.conf.members[1] = g.boot.conf.members[2];
+	g.boot.conf.count = 2;
+	rig_boot(&g);
+	RECV(&g, .type = RAFT_MSG_VOTE, .from = 2, .term = 3, .log_index = 1, .log_term = 1);
+	assert_true(rig_sent(&g, RAFT_MSG_VOTE_RESP, 2) == NULL ||
+		    rig_sent(&g, RAFT_MSG_VOTE_RESP, 2)->reject);
+	rig_persist(&g);
+	RECV(&g, .type = RAFT_MSG_VOTE, .from = 2, .term = 3, .log_index = 2, .log_term = 2);
+	assert_int_equal(g.r->hard.vote, 2);
+	rig_stop(&g);
+	/* Whoever may be a voter without knowing it looks at all it holds. */
+	rig_prepare(&g, 3, 2, TERMS(1, 2, 2, 2));
+	g.boot.confs = (const uint64_t[]){ 3 };
+	g.boot.conf_count = 1;
+	g.boot.conf.members[0].role = RAFT_LEARNER;
+	rig_boot(&g);
+	RECV(&g, .type = RAFT_MSG_VOTE, .from = 2, .term = 3, .log_index = 2, .log_term = 2);
+	assert_int_equal(g.r->hard.vote, 0);
+	rig_stop(&g);
+}
+
+/* A forgotten commit index let a node campaign in a configuration long left: seed 3064 of test_churn. */
+static void the_log_proves_earlier_configurations_committed(void **state)
+{
+	struct rig g;
+
+	rig_prepare(&g, 3, 2, TERMS(1, 1, 1, 1, 2));
+	g.boot.confs = (const uint64_t[]){ 1, 3, 4 };
+	g.boot.conf_count = 3;
+	rig_boot(&g);
+	assert_int_equal(g.r->commit, 3);
+	rig_tick(&g, 100);
+	assert_int_equal(g.r->role, RAFT_FOLLOWER); /* not before 1 and 3 are in force */
+	rig_stop(&g);
+	g.boot.conf_count = 1;
+	rig_boot(&g);
+	assert_int_equal(g.r->commit, 0);
+	rig_tick(&g, 100);
+	assert_int_equal(g.r->role, RAFT_PRE_CANDIDATE);
 	rig_stop(&g);
 }
 
@@ -288,6 +372,9 @@ int main(void)
 		cmocka_unit_test(only_a_learner_that_caught_up_becomes_a_voter),
 		cmocka_unit_test(a_change_that_cuts_the_live_quorum_is_refused),
 		cmocka_unit_test(a_leader_steps_down_once_its_removal_is_in_force),
+		cmocka_unit_test(a_leader_that_is_to_go_hands_over_first),
+		cmocka_unit_test(a_removed_node_votes_by_what_it_knows_to_be_committed),
+		cmocka_unit_test(the_log_proves_earlier_configurations_committed),
 		cmocka_unit_test(who_is_removed_and_added_again_starts_anew),
 		cmocka_unit_test(a_transfer_to_someone_demoted_is_given_up),
 		cmocka_unit_test(no_campaign_while_a_committed_change_is_not_applied),

@@ -43,6 +43,48 @@ static void reopened_log_is_the_same(void **state)
 	rig_teardown(&r);
 }
 
+static void expect_confs(struct rig *r, const uint64_t *want, size_t count)
+{
+	uint64_t *confs;
+	size_t n;
+
+	store_log_confs(r->log, &confs, &n);
+	assert_int_equal(n, count);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(confs[i], want[i]);
+	free(confs);
+}
+
+static void append_conf(struct rig *r, uint64_t index, uint64_t term)
+{
+	struct raft_entry *v = rig_entries(index, 1, term, 20);
+	bool rolled;
+
+	v[0].type = RAFT_ENTRY_CONF;
+	assert_int_equal(store_log_append(r->log, v, 1, &rolled, NULL), 0);
+	rig_entries_free(v, 1);
+}
+
+static void configuration_entries_are_known_without_reading(void **state)
+{
+	struct rig r;
+
+	rig_setup(&r);
+	assert_int_equal(rig_append(&r, 1, 1, 1, 10), 0);
+	append_conf(&r, 2, 1);
+	assert_int_equal(rig_append(&r, 3, 2, 1, 10), 0);
+	append_conf(&r, 5, 1);
+	append_conf(&r, 6, 1);
+	expect_confs(&r, (const uint64_t[]){ 2, 5, 6 }, 3);
+	/* A replaced suffix takes them with it, also after recovery. */
+	assert_int_equal(rig_append(&r, 6, 1, 2, 10), 0);
+	expect_confs(&r, (const uint64_t[]){ 2, 5 }, 2);
+	rig_crash(&r);
+	assert_int_equal(rig_start(&r), 0);
+	expect_confs(&r, (const uint64_t[]){ 2, 5 }, 2);
+	rig_teardown(&r);
+}
+
 static void group_is_one_write_and_one_sync(void **state)
 {
 	struct rig r;
@@ -673,6 +715,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(appended_entries_load_back),
 		cmocka_unit_test(reopened_log_is_the_same),
+		cmocka_unit_test(configuration_entries_are_known_without_reading),
 		cmocka_unit_test(group_is_one_write_and_one_sync),
 		cmocka_unit_test(group_that_does_not_fit_the_rest_begins_a_segment),
 		cmocka_unit_test(group_larger_than_a_segment_is_split),
