@@ -74,8 +74,8 @@ TESTLIB_SOURCES := $(wildcard tests/lib/*.c)
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c)
 FAULT_SOURCES := $(wildcard tests/fault/test_*.c)
 SIM_SOURCES := $(wildcard tests/sim/test_*.c)
-# tests/sim: sim_*.c are the simulated disks, which its tests share; the rest is the simulator.
-SIM_DISK_SOURCES := $(wildcard tests/sim/sim_*.c)
+# tests/sim: simulated disks and threads, which its tests share; the rest is the simulator.
+SIM_DISK_SOURCES := $(wildcard tests/sim/sim_*.c) tests/sim/coro.c tests/sim/threads.c
 SIM_CLUSTER_SOURCES := $(filter-out $(SIM_SOURCES) $(SIM_DISK_SOURCES),$(wildcard tests/sim/*.c))
 ORACLE_SOURCES := $(wildcard tests/oracle/test_*.c)
 # Programs that test scripts call; they find them in $$BUILD/tests/<kind>/.
@@ -198,15 +198,15 @@ SIM_WRAPPED := access close closedir dirfd faccessat fallocate fdatasync fdopend
 	fstatvfs fsync ftruncate getrandom link linkat lseek lstat mkdir mkdirat open openat \
 	opendir pread preadv pwrite pwritev read readdir rename renameat rmdir stat statvfs \
 	unlink unlinkat write
-SIM_DISK_FLAGS := $(addprefix -Wl$(comma)--wrap=,$(SIM_WRAPPED))
-# What would be threads in the store are coroutines there (tests/sim/seams.c).
+# What would be threads in the store are coroutines (tests/sim/threads.c).
 SIM_THREADS := pthread_create pthread_join pthread_cond_wait pthread_cond_broadcast
+SIM_FLAGS := $(addprefix -Wl$(comma)--wrap=,$(SIM_WRAPPED) $(SIM_THREADS))
 $(BUILD)/tests/sim/sim: $(call objects_of,$(SIM_CLUSTER_SOURCES) $(SIM_DISK_SOURCES)) \
 		$(HISTORY_LIB) $(TESTLIB) $(call archives,all)
-	$(call link,$(SIM_DISK_FLAGS) $(addprefix -Wl$(comma)--wrap=,$(SIM_THREADS)))
+	$(call link,$(SIM_FLAGS))
 $(BUILD)/tests/sim/%: $(BUILD)/obj/tests/sim/%.o $(call objects_of,$(SIM_DISK_SOURCES)) $(TESTLIB) \
 		$(call archives,all)
-	$(call link,$(SIM_DISK_FLAGS) -lcmocka)
+	$(call link,$(SIM_FLAGS) -lcmocka)
 $(BUILD)/tests/fault/%: $(BUILD)/obj/tests/fault/%.o $(call shared_objects,fault) $(TESTLIB) \
 		$(call archives,all)
 	$(call link,-lcmocka)

@@ -1,14 +1,12 @@
 /*
- * seams.c - the calls by which the product reaches clocks, threads and blocking connections.
+ * seams.c - the calls by which the product reaches clocks and blocking connections.
  *
  * The functions of base/clock.h and net/net.h's calls are defined here, so the linker leaves the real
- * ones in their archives. pthread_create() and what waits belongs to the one thread that the store
- * makes, and is given to coroutines by --wrap; mutexes stay real, nobody holds one while he yields.
+ * ones in their archives. The threads that the store makes are coroutines, see threads.h.
  */
-#include <pthread.h>
-
-#include "base/clock.h"
 #include "tests/sim/seams.h"
+#include "base/clock.h"
+#include "tests/sim/threads.h"
 
 uint64_t clock_boot_ns(void)
 {
@@ -27,15 +25,13 @@ int64_t clock_wall_ns(void)
 
 /* ---- sleeping ------------------------------------------------------------------------------------- */
 
-static struct coro *thread_current(void);
-
 void seams_sleep_ns(uint64_t ns)
 {
 	struct sim_node *node = sim_here;
 	struct coro *me = coro_current();
 
 	/* A thread of the store is run while somebody waits for it: it never sleeps. */
-	if (!node || !me || me == thread_current() || node->dying)
+	if (!node || !me || me == threads_current() || node->dying)
 		return;
 	for (size_t k = 0; k < SIM_SLOTS; k++) {
 		struct sim_worker *slot = &node->slots[k];
@@ -67,104 +63,18 @@ void seams_wait(void)
 
 /* ---- threads ---------------------------------------------------------------------------------------- */
 
-/* A thread of the store. It is resumed whenever somebody would wait for it. */
-struct thread {
-	struct list link; /* in sim_node.coros */
-	struct coro *coro;
-	void *(*fn)(void *arg);
-	void *arg;
-	bool ended;
-};
-
-static struct thread *running; /* the innermost one that was resumed */
-
-static struct coro *thread_current(void)
+struct list *threads_of_process(void)
 {
-	return running ? running->coro : NULL;
-}
-
-static void thread_main(void *arg)
-{
-	struct thread *t = arg;
-
-	t->fn(t->arg);
-}
-
-static void thread_run(struct thread *t)
-{
-	struct thread *before = running;
-	struct sim_node *node = sim_here;
-
-	running = t;
-	t->ended = coro_resume(t->coro);
-	running = before;
-	sim_here = node;
-}
-
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
-			  void *arg);
-int __wrap_pthread_join(pthread_t thread, void **result);
-int __wrap_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex);
-int __wrap_pthread_cond_broadcast(pthread_cond_t *cond);
-
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
-			  void *arg)
-{
-	struct thread *t = mem_calloc(1, sizeof(*t));
-
 	assert(sim_here);
-	t->fn = fn;
-	t->arg = arg;
-	t->coro = coro_new(thread_main, t);
-	list_add_tail(&sim_here->coros, &t->link);
-	*thread = (pthread_t)(uintptr_t)t;
-	return 0;
-}
-
-int __wrap_pthread_join(pthread_t thread, void **result)
-{
-	struct thread *t = (struct thread *)(uintptr_t)thread;
-
-	while (!t->ended)
-		thread_run(t);
-	list_del(&t->link);
-	coro_free(t->coro);
-	free(t);
-	return 0;
-}
-
-/* The thread itself goes back to who ran it; anybody else lets the node's threads work on. */
-int __wrap_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
-{
-	pthread_mutex_unlock(mutex);
-	if (running && coro_current() == running->coro) {
-		seams_wait();
-	} else {
-		assert(sim_here && !list_empty(&sim_here->coros));
-		list_for_each_safe (it, &sim_here->coros) {
-			struct thread *t = list_entry(it, struct thread, link);
-
-			if (!t->ended)
-				thread_run(t);
-		}
-	}
-	pthread_mutex_lock(mutex);
-	return 0;
-}
-
-int __wrap_pthread_cond_broadcast(pthread_cond_t *cond)
-{
-	return 0; /* whoever waits looks again by itself */
+	return &sim_here->coros;
 }
 
 void seams_run_threads(struct sim_node *node)
 {
-	list_for_each_safe (it, &node->coros) {
-		struct thread *t = list_entry(it, struct thread, link);
+	struct sim_node *before = node_enter(node);
 
-		if (!t->ended)
-			thread_run(t);
-	}
+	threads_run(&node->coros);
+	node_leave(before);
 }
 
 /* ---- calls: one question, one answer, by the network of the simulation ------------------------------- */

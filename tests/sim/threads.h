@@ -1,0 +1,19 @@
+/*
+ * threads.h - the threads of the store as coroutines: pthread_create() and what waits for them is sent
+ * here by the linker (SIM_THREADS in the Makefile). A thread runs whenever somebody would wait for it,
+ * until it would wait itself; mutexes stay real, nobody holds one while he yields.
+ */
+#ifndef TESTS_SIM_THREADS_H
+#define TESTS_SIM_THREADS_H
+
+#include "base/list.h"
+#include "tests/sim/coro.h"
+
+/* The threads of the process whose code runs. A program with several processes brings its own. */
+struct list *threads_of_process(void);
+/* All of them do what was asked of them. */
+void threads_run(struct list *threads);
+/* The coroutine of the thread that runs; NULL: none does. */
+struct coro *threads_current(void);
+
+#endif
