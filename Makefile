@@ -290,7 +290,7 @@ scripts_in = $(wildcard tests/$(1)/test_*.sh)
 sim: $(BUILD)/tests/sim/sim ## the simulator (build/tests/sim/sim --help)
 
 .PHONY: unit-programs helper-programs fuzz-programs sim-programs oracle-programs
-unit-programs: $(UNIT_PROGRAMS) $(HISTORY_TEST_PROGRAMS)
+unit-programs: $(UNIT_PROGRAMS) $(HISTORY_TEST_PROGRAMS) $(HISTORY_PROGRAMS)
 helper-programs: $(PROGRAMS) $(HELPER_PROGRAMS) $(HISTORY_PROGRAMS)
 fuzz-programs: $(FUZZ_PROGRAMS) $(BUILD)/tests/fuzz/make_seeds
 oracle-programs: $(ORACLE_PROGRAMS)
@@ -300,7 +300,7 @@ sim-programs: sim $(SIM_PROGRAMS) $(FAULT_PROGRAMS)
 # With -k, one test that does not compile hides no other: the runner counts it as failed.
 check-unit: ## build and run the unit tests
 	@$(MAKE) $(PARALLEL) -k unit-programs || :
-	@$(RUN) $(UNIT_PROGRAMS) $(HISTORY_TEST_PROGRAMS)
+	@$(RUN) $(UNIT_PROGRAMS) $(HISTORY_TEST_PROGRAMS) $(call scripts_in,history)
 check-oracle: ## the core against etcd's recorded behaviour (ORACLE_DIR=dir; skipped where it is absent)
 	@$(MAKE) $(PARALLEL) -k oracle-programs || :
 	@$(RUN) $(ORACLE_PROGRAMS); ret=$$?; \

@@ -126,5 +126,8 @@ int history_save(const struct history *h, const char *path, struct err *err);
  * history, damaged line, end without beginning), -EOPNOTSUPP (version), errno of reading. A torn last
  * line sets *torn when it is not NULL. */
 int history_load(struct history *h, const char *path, bool *torn, struct err *err);
+/* The same from memory, which is modified; name stands in errors. */
+int history_parse(struct history *h, const char *name, char *text, size_t len, bool *torn,
+		  struct err *err);
 
 #endif

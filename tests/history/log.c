@@ -538,18 +538,26 @@ static int read_lines(struct reader *r, char *text, size_t len, bool *torn)
 	return ret;
 }
 
+int history_parse(struct history *h, const char *name, char *text, size_t len, bool *torn,
+		  struct err *err)
+{
+	struct reader r = { .h = h, .path = name, .line = 1, .err = err, .ids = HTABLE_INIT };
+	int ret = read_lines(&r, text, len, torn);
+
+	htable_each(&r.ids, free_id, NULL);
+	htable_release(&r.ids);
+	return ret;
+}
+
 int history_load(struct history *h, const char *path, bool *torn, struct err *err)
 {
-	struct reader r = { .h = h, .path = path, .line = 1, .err = err, .ids = HTABLE_INIT };
 	struct buf text = BUF_INIT;
 	int ret = io_read_file(AT_FDCWD, path, &text);
 
 	if (ret < 0)
 		err_set(err, ret, "cannot read history '%s': %s", path, strerror(-ret));
 	else
-		ret = read_lines(&r, (char *)text.data, text.len, torn);
-	htable_each(&r.ids, free_id, NULL);
-	htable_release(&r.ids);
+		ret = history_parse(h, path, (char *)text.data, text.len, torn, err);
 	buf_release(&text);
 	return ret;
 }
