@@ -94,12 +94,24 @@ static void become_leader(struct raft *r)
 	replication_broadcast(r);
 }
 
+static bool votes_in(const struct raft_conf *conf, uint64_t id)
+{
+	const struct raft_member *m = raft_conf_find(conf, id);
+
+	return m != NULL && conf_member_votes(m);
+}
+
 static void ask_votes(struct raft *r, enum campaign kind)
 {
+	struct raft_conf next;
+	bool two = reconfigure_next(r, &next);
+
+	/* Whoever votes in the next configuration is a member of this one. */
 	for (size_t i = 0; i < r->conf.count; i++) {
 		const struct raft_member *m = &r->conf.members[i];
 
-		if (m->id == r->options.self || !conf_member_votes(m))
+		if (m->id == r->options.self ||
+		    (!conf_member_votes(m) && !(two && votes_in(&next, m->id))))
 			continue;
 		raft_send(r,
 			  (struct raft_message){ .type = kind == CAMPAIGN_PRE ? RAFT_MSG_PREVOTE
@@ -114,14 +126,19 @@ static void ask_votes(struct raft *r, enum campaign kind)
 
 static bool promotable(const struct raft *r)
 {
+	struct raft_conf next;
+
 	MARK_IF(reconfigure_unapplied(r), "raft.election.conf-unapplied");
 	MARK_IF(r->incoming.phase != SNAPSHOT_IDLE, "raft.election.fetching-image");
 	/*
 	 * Whoever is fetching an image lacks something committed, so it could not win anyway; and a
 	 * committed configuration that is not in force yet could make the campaign meaningless.
 	 */
-	return membership_self_votes(r) && r->incoming.phase == SNAPSHOT_IDLE &&
-	       !reconfigure_unapplied(r);
+	if (r->incoming.phase != SNAPSHOT_IDLE || reconfigure_unapplied(r) ||
+	    reconfigure_unread(r) != 0)
+		return false;
+	return membership_self_votes(r) ||
+	       (reconfigure_next(r, &next) && votes_in(&next, r->options.self));
 }
 
 void election_campaign(struct raft *r, enum campaign kind)
@@ -147,8 +164,15 @@ void election_campaign(struct raft *r, enum campaign kind)
 /* What the votes counted so far decide. */
 static void decide(struct raft *r)
 {
-	enum vote_result result = membership_tally(r);
+	enum vote_result result = membership_tally(r, &r->conf), other;
+	struct raft_conf next;
 
+	if (reconfigure_next(r, &next)) {
+		other = membership_tally(r, &next);
+		MARK_IF(other != result, "raft.election.next-configuration-counts");
+		if (other == VOTE_LOST || result == VOTE_WON)
+			result = other;
+	}
 	MARK_IF(result == VOTE_LOST && r->role == RAFT_PRE_CANDIDATE, "raft.prevote.lost");
 	MARK_IF(result == VOTE_LOST && r->role == RAFT_CANDIDATE, "raft.vote.lost");
 	MARK_IF(result == VOTE_WON && r->self_vote_due, "raft.vote.won-before-own-is-durable");

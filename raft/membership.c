@@ -160,9 +160,9 @@ static enum vote vote_of(const struct raft *r, const struct progress *p, const v
 	return p->vote;
 }
 
-enum vote_result membership_tally(const struct raft *r)
+enum vote_result membership_tally(const struct raft *r, const struct raft_conf *conf)
 {
-	return count_votes(r, &r->conf, r->self_vote, vote_of, NULL);
+	return count_votes(r, conf, r->self_vote, vote_of, NULL);
 }
 
 struct predicate {

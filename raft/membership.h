@@ -24,7 +24,8 @@ bool membership_sole_voter(const struct raft *r);
 
 /* The highest index that a quorum has durably; self counts what is synced. */
 uint64_t membership_commit(const struct raft *r);
-enum vote_result membership_tally(const struct raft *r);
+/* Of the running (pre-)election, in the halves of conf. */
+enum vote_result membership_tally(const struct raft *r, const struct raft_conf *conf);
 /* ... in the halves of conf, whose members need not be peers; those that are none do not count. */
 bool membership_quorum_of(const struct raft *r, const struct raft_conf *conf,
 			  bool (*fn)(const struct raft *r, const struct progress *p));

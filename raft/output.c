@@ -233,11 +233,16 @@ static void hand_out_apply(struct raft *r)
 
 /* ---- load ----------------------------------------------------------------------------------- */
 
-/* The first entry consumer i lacks in memory, 0 none. Consumer 0 is apply, i the peer i - 1. */
+/*
+ * The first entry consumer i lacks in memory, 0 none. Consumer 0 is apply, i the peer i - 1, and the
+ * last one the campaign, which must know what the configuration may become.
+ */
 static uint64_t lacking(const struct raft *r, size_t i)
 {
 	uint64_t next;
 
+	if (i > r->peer_count)
+		return reconfigure_unread(r);
 	if (i == 0) {
 		next = r->handed + 1;
 		if (next > apply_limit(r) || !apply_budget_left(r, 1))
@@ -255,7 +260,7 @@ static uint64_t lacking(const struct raft *r, size_t i)
 
 static void hand_out_load(struct raft *r, struct raft_output *out)
 {
-	size_t consumers = r->peer_count + 1;
+	size_t consumers = r->peer_count + 2;
 
 	if (r->load_lo != 0 || r->load_failed || snapshot_busy(r))
 		return;
@@ -300,6 +305,10 @@ void load_done(struct raft *r, const struct raft_entry *v, size_t count)
 	MARK_IF(r->load_failed, "raft.load.failed");
 	if (count > 0)
 		tail_set_window(&r->tail, v, count);
+	for (size_t i = 0; i < count; i++) {
+		if (v[i].type == RAFT_ENTRY_CONF && v[i].index > r->applied)
+			reconfigure_note(r, &v[i]);
+	}
 	r->load_lo = r->load_hi = 0;
 	replication_feed(r);
 }

@@ -71,6 +71,27 @@ bool reconfigure_unapplied(const struct raft *r)
 	return r->conf_count > 0 && r->confs[0].index <= r->commit;
 }
 
+bool reconfigure_next(const struct raft *r, struct raft_conf *next)
+{
+	int ret;
+
+	if (r->test.etcd_conf_rules || r->conf_count == 0 || r->confs[0].data == NULL)
+		return false;
+	*next = r->conf;
+	ret = raft_conf_apply(next, &r->confs[0]);
+	assert(ret == 0); /* checked when it was proposed, received or loaded */
+	return true;
+}
+
+uint64_t reconfigure_unread(const struct raft *r)
+{
+	for (size_t i = 0; i < r->conf_count; i++) {
+		if (r->confs[i].data == NULL)
+			return r->confs[i].index;
+	}
+	return 0;
+}
+
 /* ---- into force -------------------------------------------------------------------------------- */
 
 static void follow_up_as_leader(struct raft *r)

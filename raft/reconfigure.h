@@ -36,5 +36,14 @@ void reconfigure_truncate(struct raft *r, uint64_t index);         /* from index
 void reconfigure_forget(struct raft *r, uint64_t upto);            /* an image holds them */
 /* Is one of them committed? */
 bool reconfigure_unapplied(const struct raft *r);
+/*
+ * The configuration that the log's one CONF entry above what is in force would lead to. False: there
+ * is none, or it was not read yet. Whoever campaigns needs its majorities as well: the entry may be
+ * committed without our knowing, and then only somebody who holds it can be elected, perhaps nobody
+ * but a node that is no voter before it. (Seed 16080 of test_churn.)
+ */
+bool reconfigure_next(const struct raft *r, struct raft_conf *next);
+/* The first CONF entry that is still to be read, 0 none. */
+uint64_t reconfigure_unread(const struct raft *r);
 
 #endif

@@ -6,7 +6,7 @@
  */
 #include "tests/unit/raft/cluster_rig.h"
 
-#define SEEDS 400
+#define SEEDS 300
 #define VOTERS_MAX 7
 #define MEMBERS_MAX 9
 
@@ -326,7 +326,7 @@ static void members_come_and_go_safely(void **state)
 	if (seeds != NULL)
 		return;
 	/* The runs must reach what they are for. */
-	assert_true(joint_commits > 1000 && leaders_leaving > 100 && retired > 100);
+	assert_true(joint_commits > 1000 && leaders_leaving > 50 && retired > 100);
 	assert_true(total_installs > 100);
 	for (size_t i = 1; i <= VOTERS_MAX; i++)
 		assert_true(sizes_seen[i] > 50);

@@ -281,8 +281,47 @@ static void the_log_proves_earlier_configurations_committed(void **state)
 	g.boot.conf_count = 1;
 	rig_boot(&g);
 	assert_int_equal(g.r->commit, 0);
+	rig_stop(&g);
+}
+
+/*
+ * Seed 16080 of test_churn: voter 2 handed over to learner 1 and lost its end of the log. Only 1 holds
+ * all that may be committed, and it cannot know that it has become a voter.
+ */
+static void a_campaign_needs_the_next_configuration_too(void **state)
+{
+	struct raft_conf_change change = { .transition = RAFT_JOINT_AUTO,
+					   .count = 2,
+					   .v = { { 1, RAFT_ADD_VOTER, "" },
+						  { 2, RAFT_REMOVE, "" } } };
+	struct raft_entry e = { .index = 3, .term = 1, .type = RAFT_ENTRY_CONF };
+	struct buf b = BUF_INIT;
+	struct rig g;
+
+	rig_prepare(&g, 2, 1, TERMS(1, 1, 1, 1));
+	g.boot.conf.members[0].role = RAFT_LEARNER;
+	g.boot.confs = (const uint64_t[]){ 3 };
+	g.boot.conf_count = 1;
+	rig_boot(&g);
+	rig_tick(&g, 1);
+	assert_int_equal(g.out.load.lo, 3);
+	rig_tick(&g, 100);
+	assert_int_equal(g.r->role, RAFT_FOLLOWER); /* until it has read what 3 says */
+	raft_conf_change_encode(&change, &b);
+	e.data = blob_from(b.data, b.len);
+	buf_release(&b);
+	rig_step(&g,
+		 (struct raft_input){ .type = RAFT_IN_LOADED, .loaded = { .v = &e, .count = 1 } });
+	blob_unref(e.data);
 	rig_tick(&g, 100);
 	assert_int_equal(g.r->role, RAFT_PRE_CANDIDATE);
+	assert_non_null(rig_sent(&g, RAFT_MSG_PREVOTE, 2));
+	/* Its own vote is the whole incoming half; 2 is the one in force and the outgoing half. */
+	RECV(&g, .type = RAFT_MSG_PREVOTE_RESP, .from = 2, .term = 2);
+	rig_persist(&g);
+	assert_int_equal(g.r->role, RAFT_CANDIDATE);
+	RECV(&g, .type = RAFT_MSG_VOTE_RESP, .from = 2, .term = 2);
+	assert_int_equal(g.r->role, RAFT_LEADER);
 	rig_stop(&g);
 }
 
@@ -375,6 +414,7 @@ int main(void)
 		cmocka_unit_test(a_leader_that_is_to_go_hands_over_first),
 		cmocka_unit_test(a_removed_node_votes_by_what_it_knows_to_be_committed),
 		cmocka_unit_test(the_log_proves_earlier_configurations_committed),
+		cmocka_unit_test(a_campaign_needs_the_next_configuration_too),
 		cmocka_unit_test(who_is_removed_and_added_again_starts_anew),
 		cmocka_unit_test(a_transfer_to_someone_demoted_is_given_up),
 		cmocka_unit_test(no_campaign_while_a_committed_change_is_not_applied),
