@@ -14,6 +14,10 @@ enum fault {
 	FAULT_TRANSFER,
 	FAULT_SNAPSHOT,
 	FAULT_DEATH,
+	FAULT_IO_CRASH,
+	FAULT_IO_ERROR,
+	FAULT_FULL,
+	FAULT_DAMAGE,
 	FAULT_COUNT,
 };
 
@@ -38,6 +42,14 @@ static unsigned gap_of(const struct swarm *w, enum fault kind)
 		return w->snapshot_ms;
 	case FAULT_DEATH:
 		return w->death_ms;
+	case FAULT_IO_CRASH:
+		return w->io_crash_ms;
+	case FAULT_IO_ERROR:
+		return w->io_error_ms;
+	case FAULT_FULL:
+		return w->full_ms;
+	case FAULT_DAMAGE:
+		return w->damage_ms;
 	case FAULT_COUNT:
 		break;
 	}
@@ -62,7 +74,7 @@ static struct sim_node *any_node(struct sim *s)
 }
 
 /* Often the leader: it has the most to lose. */
-static struct sim_node *likely_leader(struct sim *s)
+struct sim_node *fault_node(struct sim *s)
 {
 	if (sim_chance(s, RND_FAULT, 500))
 		for (size_t i = 1; i <= s->node_count; i++)
@@ -71,19 +83,11 @@ static struct sim_node *likely_leader(struct sim *s)
 	return any_node(s);
 }
 
-static void restart_later(struct sim_node *node)
-{
-	struct sim *s = node->sim;
-	uint64_t down = sim_chance(s, RND_FAULT, 600) ? sim_between(s, RND_FAULT, 1, 500)
-						      : sim_between(s, RND_FAULT, 500, 8000);
-
-	sim_at(s, s->now + down * SIM_MS, SIM_EV_START, node);
-}
-
 static void crash(struct sim *s)
 {
-	struct sim_node *node = likely_leader(s);
+	struct sim_node *node = fault_node(s);
 	bool all = sim_chance(s, RND_FAULT, 60);
+	bool power = sim_chance(s, RND_FAULT, s->swarm.power_loss);
 
 	for (size_t i = 1; i <= s->node_count; i++) {
 		struct sim_node *n = all ? &s->nodes[i] : node;
@@ -93,8 +97,8 @@ static void crash(struct sim *s)
 
 			s->counts.crashes += !clean;
 			s->counts.clean_stops += clean;
-			node_end(n, clean ? NODE_STOP : NODE_KILL);
-			restart_later(n);
+			node_end(n, clean ? NODE_STOP : power ? NODE_POWER : NODE_KILL);
+			disk_restart_later(n);
 		}
 		if (!all)
 			break;
@@ -104,7 +108,7 @@ static void crash(struct sim *s)
 /* One way between two, one node from all others, or two halves. */
 static void cut(struct sim *s)
 {
-	struct sim_node *a = likely_leader(s), *b = any_node(s);
+	struct sim_node *a = fault_node(s), *b = any_node(s);
 	uint64_t side = prng_u64(&s->rnd[RND_FAULT]);
 
 	switch (sim_between(s, RND_FAULT, 0, 3)) {
@@ -144,7 +148,7 @@ static void heal(struct sim *s)
 /* Stopped as by SIGSTOP: its clock goes on; or as a machine's, whose clock stops too. */
 static void pause_node(struct sim *s)
 {
-	struct sim_node *node = likely_leader(s);
+	struct sim_node *node = fault_node(s);
 	uint64_t ns =
 		sim_between(s, RND_FAULT, 10, sim_chance(s, RND_FAULT, 700) ? 1000 : 6000) * SIM_MS;
 
@@ -158,7 +162,7 @@ static void pause_node(struct sim *s)
 
 static void slow(struct sim *s)
 {
-	struct sim_node *node = likely_leader(s);
+	struct sim_node *node = fault_node(s);
 	enum worker_kind kind = (enum worker_kind)sim_between(s, RND_FAULT, 0, WORKER_COUNT - 1);
 
 	s->counts.stuck++;
@@ -229,6 +233,18 @@ void fault_event(struct sim *s, struct sim_event *e)
 	case FAULT_DEATH:
 		client_die(&s->clients[sim_between(s, RND_FAULT, 0, s->client_count - 1)]);
 		break;
+	case FAULT_IO_CRASH:
+		disk_crash_soon(s);
+		break;
+	case FAULT_IO_ERROR:
+		disk_error(s);
+		break;
+	case FAULT_FULL:
+		disk_full(s);
+		break;
+	case FAULT_DAMAGE:
+		disk_damage(s);
+		break;
 	case FAULT_COUNT:
 		break;
 	}
@@ -251,6 +267,7 @@ void faults_stop(struct sim *s)
 
 		for (int k = 0; k < WORKER_COUNT; k++)
 			node->stuck_until[k] = 0;
+		disk_mend(node);
 		if (!node->alive && !node->gone)
 			node_start(node);
 	}

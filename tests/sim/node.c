@@ -78,6 +78,8 @@ static void ops_submit(void *ctx, enum worker_kind kind, struct job *job)
 
 	if (job->type == JOB_PERSIST)
 		check_persist_handed(node, CONTAINER_OF(job, struct job_persist, job));
+	if (job->type == JOB_APPLY)
+		check_apply_handed(node, CONTAINER_OF(job, struct job_apply, job));
 	if (job->type == JOB_CUT)
 		check_cut(node, CONTAINER_OF(job, struct job_cut, job)->index);
 	list_add_tail(&node->queues[kind], &job->link);
@@ -145,11 +147,9 @@ void node_make(struct sim_node *node, const struct raft_conf *conf)
 	struct sim_node *was = node_enter(node);
 	struct err err = ERR_INIT;
 
-	snprintf(node->dir, sizeof(node->dir), "%s/n%llu", node->sim->dir,
-		 (unsigned long long)node->id);
+	disk_make(node);
 	if (store_init(node->dir, &identity, conf, &err) < 0)
 		sim_fail(node->sim, "%s", err.text);
-	node->made = true;
 	node->shadow = (struct sim_shadow){
 		.hard = { .term = 1 },
 		.base = 0,
@@ -228,48 +228,87 @@ static void start_replica(struct sim_node *node, const struct store_boot *boot,
 		sim_fail(s, "node %llu: %s", (unsigned long long)node->id, err.text);
 }
 
-static struct kv_meta meta_of(struct sim *s, struct kv *kv)
+/* It does not come up. Its disk is to blame, or the run has failed. */
+static void cannot_start(struct sim_node *node, const struct err *err)
 {
-	struct kv_view *view = NULL;
-	struct err err = ERR_INIT;
-	struct kv_meta meta;
+	struct sim *s = node->sim;
 
-	if (kv_view_open(kv, &view, &err) < 0)
-		sim_fail(s, "%s", err.text);
-	meta = *kv_view_meta(view);
-	kv_view_close(view);
-	return meta;
+	sim_trace(s, "node %llu cannot start: %s", (unsigned long long)node->id, err->text);
+	if (!disk_explains(node))
+		sim_fail(s, "node %llu cannot start: %s", (unsigned long long)node->id, err->text);
+	s->counts.refused++;
+	sim_disk_crash(node->disk, sim_chance(s, RND_DISK, s->swarm.power_loss));
+	node->gone = node->damaged;
+	if (!node->gone)
+		disk_restart_later(node);
 }
 
-struct kv_meta node_meta(struct sim_node *node)
+static int meta_of(struct kv *kv, struct kv_meta *meta, struct err *err)
+{
+	struct kv_view *view = NULL;
+	int ret = kv_view_open(kv, &view, err);
+
+	if (ret < 0)
+		return ret;
+	*meta = *kv_view_meta(view);
+	kv_view_close(view);
+	return 0;
+}
+
+int node_meta(struct sim_node *node, struct kv_meta *meta)
 {
 	struct kv *kv = kv_slot_get(&node->shared.slot);
 	struct sim_node *was = node_enter(node);
-	struct kv_meta meta = meta_of(node->sim, kv);
+	int ret = meta_of(kv, meta, NULL);
 
 	kv_unref(kv);
 	node_leave(was);
-	return meta;
+	return ret;
+}
+
+static bool open_store(struct sim_node *node, struct store_boot *boot, struct kv **kv,
+		       struct kv_meta *meta)
+{
+	struct store_options options = { .segment_bytes = node->sim->swarm.segment_bytes };
+	struct err err = ERR_INIT;
+	int ret = store_open(node->dir, 0, &options, &node->store, boot, kv, &err);
+
+	if (ret == 0)
+		ret = meta_of(*kv, meta, &err);
+	if (ret == 0 && !sim_disk_died(node->disk))
+		return true;
+	if (node->store) {
+		store_poison(node->store, -EIO);
+		kv_unref(*kv);
+		store_boot_release(boot);
+		store_close(node->store);
+		node->store = NULL;
+	}
+	cannot_start(node, &err);
+	return false;
 }
 
 void node_start(struct sim_node *node)
 {
 	struct sim *s = node->sim;
-	struct store_options options = { .segment_bytes = s->swarm.segment_bytes };
 	struct sim_node *was = node_enter(node);
 	struct store_boot boot = { .incarnation = 0 };
-	struct err err = ERR_INIT;
 	struct kv_meta meta;
 	struct kv *kv = NULL;
 
 	assert(!node->alive && !node->gone);
+	sim_disk_revive(node->disk);
+	node->disk_error = false;
 	start_clock(node);
-	if (store_open(node->dir, 0, &options, &node->store, &boot, &kv, &err) < 0)
-		sim_fail(s, "node %llu cannot start: %s", (unsigned long long)node->id, err.text);
-	meta = meta_of(s, kv);
+	node->life++;
+	if (s->swarm.io_crash_ms && !s->calm && sim_chance(s, RND_DISK, 100))
+		sim_disk_crash_at(node->disk, sim_between(s, RND_DISK, 1, 30));
+	if (!open_store(node, &boot, &kv, &meta)) {
+		node_leave(was);
+		return;
+	}
 	check_boot(node, &boot, &meta);
 	start_workers(node, kv, &boot);
-	node->life++;
 	node->alive = true;
 	node->failed = false;
 	node->paused_until = 0;
@@ -311,11 +350,16 @@ void node_end(struct sim_node *node, enum node_end how)
 
 	assert(node->alive);
 	sim_trace(s, "node %llu %s", (unsigned long long)node->id,
-		  how == NODE_STOP ? "is stopped" : "is killed");
+		  how == NODE_STOP    ? "is stopped"
+		  : how == NODE_POWER ? "loses power"
+				      : "is killed");
 	node->dying = true;
 	atomic_store(&node->shared.stopping, true);
-	if (how == NODE_KILL)
+	if (how != NODE_STOP) {
+		sim_disk_crash(node->disk, how == NODE_POWER);
 		store_poison(node->store, -EIO);
+		s->counts.power_losses += how == NODE_POWER;
+	}
 	node->alive = false;
 	node->life++;
 	net_node_ended(node);
@@ -331,6 +375,9 @@ void node_end(struct sim_node *node, enum node_end how)
 	store_close(node->store);
 	node->store = NULL;
 	node->dying = false;
+	if (how == NODE_STOP)
+		sim_disk_crash(node->disk, false);
+	SIM_CHECK(s, sim_disk_open_handles(node->disk) == 0);
 	node_leave(was);
 }
 
@@ -339,6 +386,8 @@ void node_release(struct sim_node *node)
 	if (node->alive)
 		node_end(node, NODE_KILL);
 	free(node->shadow.terms);
+	if (node->disk)
+		sim_disk_free(node->disk);
 }
 
 /* ---- events -------------------------------------------------------------------------------------------------- */
@@ -358,8 +407,10 @@ static void note_persisted(struct sim_worker *slot, struct sim_node *node)
 
 static void note_applied(struct sim_worker *slot, struct sim_node *node)
 {
-	struct kv_meta meta = node_meta(node);
+	struct kv_meta meta;
 
+	if (node_meta(node, &meta) < 0)
+		return;
 	list_for_each (it, &slot->done) {
 		struct job *job = list_entry(it, struct job, link);
 
@@ -370,8 +421,10 @@ static void note_applied(struct sim_worker *slot, struct sim_node *node)
 
 static void note_reads(struct sim_worker *slot, struct sim_node *node)
 {
-	uint64_t applied = node_meta(node).applied_index;
+	struct kv_meta meta;
 
+	if (node_meta(node, &meta) < 0)
+		return;
 	list_for_each (it, &slot->done) {
 		struct job *job = list_entry(it, struct job, link);
 		struct job_read *read = CONTAINER_OF(job, struct job_read, job);
@@ -381,7 +434,7 @@ static void note_reads(struct sim_worker *slot, struct sim_node *node)
 			continue;
 		op = client_op(node->sim, read->client_id, read->tag);
 		if (op)
-			check_read(node, op, applied);
+			check_read(node, op, meta.applied_index);
 	}
 }
 
@@ -404,7 +457,7 @@ static void run_round(void *arg)
 
 	worker_run(&slot->worker, &slot->jobs, &slot->done);
 	worker_after(&slot->worker, &slot->done);
-	if (node->dying)
+	if (node->dying || sim_disk_died(node->disk))
 		return;
 	if (slot->kind == WORKER_LOG)
 		note_persisted(slot, node);
@@ -427,6 +480,8 @@ static void resume_round(struct sim_node *node, struct sim_worker *slot)
 	coro_free(slot->coro);
 	slot->coro = NULL;
 	seams_run_threads(node);
+	if (sim_disk_died(node->disk))
+		return;
 	e = sim_at(s,
 		   s->now + sim_between(s, RND_SCHED, s->swarm.work_min_ns, s->swarm.work_max_ns),
 		   SIM_EV_DONE, node);
@@ -507,14 +562,27 @@ void node_event(struct sim_node *node, struct sim_event *e)
 
 void node_after(struct sim_node *node)
 {
+	struct sim *s = node->sim;
 	struct sim_node *was = node_enter(node);
 
-	if (!node->failed)
+	if (!node->failed && !sim_disk_died(node->disk)) {
 		replica_flush(node->replica);
-	check_node(node);
-	if (node->failed)
-		sim_fail(node->sim, "node %llu stops: %s", (unsigned long long)node->id,
-			 node->error.text);
+		check_node(node);
+	}
+	if (sim_disk_died(node->disk)) {
+		sim_trace(s, "node %llu dies in a call", (unsigned long long)node->id);
+		s->counts.crashes++;
+		node_end(node,
+			 sim_chance(s, RND_DISK, s->swarm.power_loss) ? NODE_POWER : NODE_KILL);
+		disk_restart_later(node);
+	} else if (node->failed) {
+		if (!disk_explains(node))
+			sim_fail(s, "node %llu stops: %s", (unsigned long long)node->id,
+				 node->error.text);
+		s->counts.stopped++;
+		node_end(node, NODE_KILL);
+		disk_restart_later(node);
+	}
 	node_leave(was);
 }
 

@@ -155,6 +155,7 @@ static void print_counts(const struct sim_counts *c)
 	printf(", " N(crashes));
 	printf(", " N(power_losses));
 	printf(", " N(clean_stops));
+	printf(", " N(stopped));
 	printf(", " N(refused));
 	printf(", " N(disk_faults));
 	printf(", " N(cuts));

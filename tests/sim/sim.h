@@ -27,6 +27,7 @@
 #include "node/worker.h"
 #include "tests/history/history.h"
 #include "tests/sim/coro.h"
+#include "tests/sim/sim_disk.h"
 
 #define SIM_NODES_MAX 12 /* over the life of a run; members at a time: 7 */
 #define SIM_CLIENTS_MAX 24
@@ -62,10 +63,14 @@ struct swarm {
 	unsigned bulk_loss, bulk_damage;
 	/* faults: mean time between two of them in ms, 0: none */
 	unsigned crash_ms, cut_ms, pause_ms, slow_ms, move_ms, transfer_ms, snapshot_ms, death_ms;
-	unsigned clean_stop; /* of the crashes */
-	unsigned rate_ppm;   /* clocks differ by at most this */
-	unsigned wall_jump;  /* per mille and start */
-	bool soft_clients;   /* some operations are given up */
+	unsigned clean_stop;  /* of the crashes */
+	unsigned power_loss;  /* of the others */
+	unsigned io_crash_ms; /* the process dies in a call that changes the disk */
+	unsigned io_error_ms, full_ms, damage_ms;
+	unsigned rate_ppm;               /* clocks differ by at most this */
+	unsigned wall_jump;              /* per mille and start */
+	bool soft_clients;               /* some operations are given up */
+	struct sim_disk_latency latency; /* of disks; min and max alone */
 	/* store and replica */
 	size_t segment_bytes;
 	int64_t snapshot_threshold;
@@ -95,6 +100,7 @@ enum sim_event_type {
 	SIM_EV_CLIENT,    /* a client's own timer */
 	SIM_EV_FAULT,
 	SIM_EV_START, /* node: comes back */
+	SIM_EV_ROOM,  /* a: the disk of that node has room again */
 };
 
 struct sim_event {
@@ -160,8 +166,11 @@ struct sim_shadow {
 struct sim_node {
 	struct sim *sim;
 	uint64_t id;
-	char dir[96];
-	bool made; /* there is a store */
+	struct sim_disk *disk;
+	const char *dir;
+	bool full;       /* its disk has no room */
+	bool disk_error; /* a fault was armed in this life */
+	bool damaged;    /* what it had synced was changed behind its back */
 	bool alive;
 	bool dying;  /* coroutines run to their end, nothing waits */
 	bool failed; /* its replica asked for the end */
@@ -234,8 +243,8 @@ struct sim_committed {
 
 struct sim_counts {
 	uint64_t steps, ops, acked, errors, given_up, resends, reads;
-	uint64_t elections, crashes, clean_stops, refused, cuts, pauses, stuck, moves, transfers,
-		deaths, expired;
+	uint64_t elections, crashes, clean_stops, stopped, refused, cuts, pauses, stuck, moves,
+		transfers, deaths, expired;
 	uint64_t frames, lost, doubled, reordered, broken;
 	uint64_t snapshots, installs, bulk_calls, bulk_lost, bulk_damaged, power_losses,
 		disk_faults;
@@ -256,7 +265,6 @@ struct sim {
 	uint64_t next_conn;
 	unsigned issued;
 	bool calm; /* faults are over */
-	char dir[64];
 	uint64_t digest;
 	struct sim_counts counts;
 	/* checks */
@@ -304,7 +312,7 @@ void swarm_print(const struct swarm *w, FILE *out);
 /* node.c */
 void node_make(struct sim_node *node, const struct raft_conf *conf);
 void node_start(struct sim_node *node);
-enum node_end { NODE_KILL, NODE_STOP };
+enum node_end { NODE_KILL, NODE_POWER, NODE_STOP };
 void node_end(struct sim_node *node, enum node_end how);
 void node_event(struct sim_node *node, struct sim_event *e);
 void node_after(struct sim_node *node); /* flush and check, after each event of a live node */
@@ -354,7 +362,20 @@ void load_answered(struct sim_client *c, struct sim_op *op);
 void load_executed(struct sim *s, const struct apply_answer *a); /* the first node applied it */
 void load_check_end(struct sim *s);
 
+/* disk.c */
+void disk_make(struct sim_node *node);
+void disk_restart_later(struct sim_node *node);
+void disk_crash_soon(struct sim *s);
+void disk_error(struct sim *s);
+void disk_full(struct sim *s);
+void disk_damage(struct sim *s);
+void disk_mend(struct sim_node *node); /* room, no armed faults */
+void disk_event(struct sim *s, struct sim_event *e);
+/* The machine's faults explain that this node stopped or cannot start. */
+bool disk_explains(const struct sim_node *node);
+
 /* fault.c */
+struct sim_node *fault_node(struct sim *s); /* any; often the leader */
 void faults_start(struct sim *s);
 void fault_event(struct sim *s, struct sim_event *e);
 void faults_stop(struct sim *s);
@@ -364,6 +385,7 @@ void check_release(struct sim *s);
 void check_node(struct sim_node *node); /* after each step */
 void check_persist_handed(struct sim_node *node, const struct job_persist *p);
 void check_persisted(struct sim_node *node, const struct job_persist *p);
+void check_apply_handed(struct sim_node *node, const struct job_apply *apply);
 void check_applied(struct sim_node *node, const struct job_apply *apply,
 		   const struct kv_meta *meta);
 void check_installed(struct sim_node *node, const struct raft_snapshot_meta *meta);
@@ -374,6 +396,7 @@ void check_read(struct sim_node *node, struct sim_op *op, uint64_t applied);
 void check_reply(struct sim_client *c, struct sim_op *op);
 bool check_converged(struct sim *s);
 void check_end(struct sim *s);
-struct kv_meta node_meta(struct sim_node *node);
+int node_meta(struct sim_node *node,
+	      struct kv_meta *meta); /* of its state; 0 or a negative errno */
 
 #endif

@@ -39,6 +39,11 @@ static void draw_faults(struct sim *s, struct swarm *w)
 {
 	w->crash_ms = gap_ms(s, 700, 1000, 8000);
 	w->clean_stop = (unsigned)draw(s, 0, 300);
+	w->power_loss = flip(s, 700) ? (unsigned)draw(s, 100, 1000) : 0;
+	w->io_crash_ms = gap_ms(s, 500, 500, 6000);
+	w->io_error_ms = gap_ms(s, 250, 2000, 8000);
+	w->full_ms = gap_ms(s, 150, 3000, 9000);
+	w->damage_ms = gap_ms(s, 100, 3000, 9000);
 	w->cut_ms = gap_ms(s, 600, 1000, 8000);
 	w->pause_ms = gap_ms(s, 400, 1000, 8000);
 	w->slow_ms = gap_ms(s, 400, 1000, 6000);
@@ -69,6 +74,14 @@ static void draw_limits(struct sim *s, struct replica_limits *l)
 		l->keep_tail_bytes = draw(s, 100, 10000);
 }
 
+static void draw_latency(struct sim *s, struct sim_disk_latency *l)
+{
+	l->sync_min_ns = draw(s, 10000, 200000);
+	l->sync_max_ns = l->sync_min_ns +
+			 (flip(s, 250) ? draw(s, SIM_MS, 80 * SIM_MS) : draw(s, 50000, 2 * SIM_MS));
+	l->write_max_ns = flip(s, 250) ? draw(s, 1000, SIM_MS) : 0;
+}
+
 void swarm_draw(struct sim *s)
 {
 	struct swarm *w = &s->swarm;
@@ -86,6 +99,7 @@ void swarm_draw(struct sim *s)
 	w->files = flip(s, 800);
 	draw_net(s, w);
 	draw_faults(s, w);
+	draw_latency(s, &w->latency);
 	w->segment_bytes = flip(s, 600) ? 16384 * draw(s, 1, 4) : 65536 * draw(s, 1, 4);
 	w->snapshot_threshold = flip(s, 700) ? (int64_t)draw(s, 500, 20000) : -1;
 	w->snapshot_interval = w->snapshot_threshold >= 0 && flip(s, 800) ? draw(s, 3, 30) : 0;
@@ -111,6 +125,9 @@ void swarm_print(const struct swarm *w, FILE *out)
 		"faults, mean gap in ms: crash %u (clean %u per mille), cut %u, pause %u, slow %u, "
 		"move %u, "
 		"transfer %u, snapshot %u, death %u; clocks %u ppm, wall jumps %u per mille\n"
+		"disk: power loss %u per mille of the crashes, crash in a call %u, error %u, full "
+		"%u, damage %u; sync "
+		"%llu..%llu us, write up to %llu us\n"
 		"store: segments %zu, snapshot threshold %lld interval %llu, wal %llu; work "
 		"%llu..%llu us, "
 		"burst %u\n"
@@ -123,9 +140,12 @@ void swarm_print(const struct swarm *w, FILE *out)
 		(unsigned long long)w->delay_max_ns / 1000, w->loss, w->dup, w->reorder, w->late,
 		w->bulk_loss, w->bulk_damage, w->crash_ms, w->clean_stop, w->cut_ms, w->pause_ms,
 		w->slow_ms, w->move_ms, w->transfer_ms, w->snapshot_ms, w->death_ms, w->rate_ppm,
-		w->wall_jump, w->segment_bytes, (long long)w->snapshot_threshold,
-		(unsigned long long)w->snapshot_interval, (unsigned long long)w->wal_limit_bytes,
-		(unsigned long long)w->work_min_ns / 1000,
+		w->wall_jump, w->power_loss, w->io_crash_ms, w->io_error_ms, w->full_ms,
+		w->damage_ms, (unsigned long long)w->latency.sync_min_ns / 1000,
+		(unsigned long long)w->latency.sync_max_ns / 1000,
+		(unsigned long long)w->latency.write_max_ns / 1000, w->segment_bytes,
+		(long long)w->snapshot_threshold, (unsigned long long)w->snapshot_interval,
+		(unsigned long long)w->wal_limit_bytes, (unsigned long long)w->work_min_ns / 1000,
 		(unsigned long long)w->work_max_ns / 1000, w->burst, w->limits.max_message_bytes,
 		w->limits.max_inflight_messages, (unsigned long long)w->limits.max_inflight_bytes,
 		(unsigned long long)w->limits.max_uncommitted_bytes,

@@ -1,12 +1,10 @@
 /* world.c - the queue of events and one run from its first event to its last. */
-#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/hash.h"
-#include "base/io.h"
 #include "tests/sim/seams.h"
 
 #define STEPS_MAX 20000000ull /* more are a loop without an end */
@@ -157,6 +155,9 @@ static void dispatch(struct sim *s, struct sim_event *e)
 		if (!node->alive && !node->gone)
 			node_start(node);
 		break;
+	case SIM_EV_ROOM:
+		disk_event(s, e);
+		break;
 	case SIM_EV_CLIENT:
 	case SIM_EV_TO_CLIENT:
 	case SIM_EV_TO_NODE:
@@ -256,11 +257,6 @@ static void run_calm(struct sim *s)
 
 static void run(struct sim *s)
 {
-	/* Memory: what survives a crash is the simulation's business, not the machine's. */
-	const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-
-	snprintf(s->dir, sizeof(s->dir), "%s/qfs-sim-XXXXXX", base);
-	SIM_CHECK(s, mkdtemp(s->dir) != NULL);
 	net_init(s);
 	make_cluster(s);
 	load_start(s);
@@ -284,6 +280,7 @@ int sim_run(struct sim *s)
 	swarm_draw(s);
 	sim_now = s;
 	sim_here = NULL;
+	sim_machine_seed(hash_u64(s->seed + 1));
 	signal(SIGABRT, on_signal);
 	signal(SIGSEGV, on_signal);
 	if (sigsetjmp(s->failed, 1) != 0) {
@@ -298,10 +295,14 @@ void sim_release(struct sim *s)
 {
 	struct sim_event *e;
 
-	/* A failed run may have stopped anywhere: its memory is left alone. */
-	if (s->reason[0] == '\0') {
-		for (size_t i = 1; i <= SIM_NODES_MAX; i++)
+	/* A failed run may have stopped anywhere: its memory is left alone, but for the disks. */
+	for (size_t i = 1; i <= SIM_NODES_MAX; i++) {
+		if (s->reason[0] == '\0')
 			node_release(&s->nodes[i]);
+		else if (s->nodes[i].disk)
+			sim_disk_free(s->nodes[i].disk);
+	}
+	if (s->reason[0] == '\0') {
 		clients_release(s);
 		net_release(s);
 		load_release(s);
@@ -310,8 +311,6 @@ void sim_release(struct sim *s)
 		free(s->queue.v);
 		check_release(s);
 	}
-	if (s->dir[0])
-		(void)io_remove_tree(AT_FDCWD, s->dir);
 	sim_now = NULL;
 	sim_here = NULL;
 }
