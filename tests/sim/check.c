@@ -210,26 +210,39 @@ void check_persisted(struct sim_node *node, const struct job_persist *p)
 		sh->unsure_last = 0;
 }
 
+void check_install_handed(struct sim_node *node, const struct raft_snapshot_meta *meta)
+{
+	node->shadow.install_index = meta->index;
+	node->shadow.install_term = meta->term;
+}
+
 void check_cut(struct sim_node *node, uint64_t index)
 {
 	node->shadow.base = max_u64(node->shadow.base, index);
 }
 
+static void shadow_install(struct sim_shadow *sh)
+{
+	uint64_t index = sh->install_index;
+
+	shadow_reserve(sh, index);
+	if (index > sh->last || sh->terms[index] != sh->install_term) {
+		sh->last = index;
+		sh->terms[index] = sh->install_term;
+	}
+	sh->base = max_u64(sh->base, index);
+	sh->install_index = 0;
+}
+
 void check_installed(struct sim_node *node, const struct raft_snapshot_meta *meta)
 {
 	struct sim *s = node->sim;
-	struct sim_shadow *sh = &node->shadow;
 
 	s->counts.installs++;
 	sim_trace(s, "node %llu installs the image of %llu", ull(node->id), ull(meta->index));
 	SIM_CHECK(s, meta->index <= s->committed_last);
 	SIM_CHECK(s, s->committed[meta->index].term == meta->term);
-	shadow_reserve(sh, meta->index);
-	if (meta->index > sh->last || sh->terms[meta->index] != meta->term) {
-		sh->last = meta->index;
-		sh->terms[meta->index] = meta->term;
-	}
-	sh->base = max_u64(sh->base, meta->index);
+	shadow_install(&node->shadow);
 }
 
 static uint64_t boot_term_at(const struct store_boot *boot, uint64_t index)
@@ -265,7 +278,13 @@ static void check_boot_log(struct sim_node *node, const struct store_boot *boot)
 {
 	struct sim *s = node->sim;
 	struct sim_shadow *sh = &node->shadow;
-	uint64_t sure = min_u64(sh->last, sh->unsure_from - 1);
+	uint64_t sure;
+
+	/* The flip was under way when it died, and had happened. */
+	if (sh->install_index != 0 && boot->base_index == sh->install_index)
+		shadow_install(sh);
+	sh->install_index = 0;
+	sure = min_u64(sh->last, sh->unsure_from - 1);
 
 	if (boot->last_index < sure)
 		sim_fail(s, "node %llu comes back with a log up to %llu, %llu was synced",
@@ -371,6 +390,7 @@ static struct sim_executed *executed_add(struct sim *s, const uint8_t uuid[KV_UU
 	return x;
 }
 
+/* An operation takes effect by being committed; every node that applies it must tell the same. */
 static void check_answer(struct sim *s, const struct apply_answer *a)
 {
 	struct sim_executed *x = executed_find(s, a->uuid, a->seq);
@@ -391,6 +411,24 @@ static void check_answer(struct sim *s, const struct apply_answer *a)
 	SIM_CHECK(s, x->status == a->status);
 }
 
+static void note_executed(struct sim *s, const struct raft_entry *e)
+{
+	struct kv_batch_head head;
+	struct kv_batch_iter it;
+	struct apply_answer a;
+
+	if (e->type != RAFT_ENTRY_NORMAL || !e->data ||
+	    kv_batch_decode(&head, &it, e->data->data, e->data->len) < 0 || !head.has_session)
+		return;
+	a = (struct apply_answer){ .seq = head.seq,
+				   .index = e->index,
+				   .status = head.status,
+				   .reply = head.reply,
+				   .reply_len = head.reply_len };
+	memcpy(a.uuid, head.uuid, KV_UUID_SIZE);
+	check_answer(s, &a);
+}
+
 /* What is handed out to be applied is committed. */
 void check_apply_handed(struct sim_node *node, const struct job_apply *apply)
 {
@@ -405,8 +443,10 @@ void check_apply_handed(struct sim_node *node, const struct job_apply *apply)
 				 "node %llu applies another entry %llu (term %llu) than others "
 				 "(%llu)",
 				 ull(node->id), ull(e->index), ull(e->term), ull(c->term));
-		if (c->hash == 0)
+		if (c->hash == 0) {
 			s->counts.entries++;
+			note_executed(s, e);
+		}
 		c->hash = entry_hash(e);
 		c->term = e->term;
 		s->committed_last = max_u64(s->committed_last, e->index);

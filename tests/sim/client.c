@@ -405,6 +405,12 @@ static void on_reply(struct sim_client *c, const struct fs_msg *m)
 		}
 		if (m->session_id != 0)
 			c->session_id = m->session_id;
+		if (m->status == -EIO && op->seq == 0) {
+			/* A disk that cannot be read: no answer to anything. Another node may tell. */
+			SIM_CHECK(s, disk_explains(&s->nodes[c->node]));
+			client_move(c);
+			return;
+		}
 		op->done = true;
 		op->status = m->status;
 		op->returned_ns = s->now;

@@ -80,6 +80,8 @@ static void ops_submit(void *ctx, enum worker_kind kind, struct job *job)
 		check_persist_handed(node, CONTAINER_OF(job, struct job_persist, job));
 	if (job->type == JOB_APPLY)
 		check_apply_handed(node, CONTAINER_OF(job, struct job_apply, job));
+	if (job->type == JOB_INSTALL)
+		check_install_handed(node, &CONTAINER_OF(job, struct job_install, job)->meta);
 	if (job->type == JOB_CUT)
 		check_cut(node, CONTAINER_OF(job, struct job_cut, job)->index);
 	list_add_tail(&node->queues[kind], &job->link);

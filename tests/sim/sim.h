@@ -160,7 +160,8 @@ struct sim_shadow {
 	uint64_t *terms;
 	size_t cap;
 	uint64_t unsure_from; /* entries from here on were being written; UINT64_MAX: none */
-	uint64_t unsure_last; /* the last one that was being written */
+	uint64_t install_index, install_term; /* a flip to this image is under way; 0: none */
+	uint64_t unsure_last;                 /* the last one that was being written */
 };
 
 struct sim_node {
@@ -389,6 +390,7 @@ void check_apply_handed(struct sim_node *node, const struct job_apply *apply);
 void check_applied(struct sim_node *node, const struct job_apply *apply,
 		   const struct kv_meta *meta);
 void check_installed(struct sim_node *node, const struct raft_snapshot_meta *meta);
+void check_install_handed(struct sim_node *node, const struct raft_snapshot_meta *meta);
 void check_cut(struct sim_node *node, uint64_t index);
 void check_boot(struct sim_node *node, const struct store_boot *boot, const struct kv_meta *state);
 /* A view with this applied index answered a copy of a read. */
