@@ -223,17 +223,39 @@ static void step_rename(struct run *r)
 	agree(r, "rename", fsfix_rename(r->f, from, name, to, name2, flags), want);
 }
 
+static uint64_t any_edge(struct run *r)
+{
+	return (1 + below(r, SIZE_MAX_HERE / KV_BLOCK_SIZE - 1)) * KV_BLOCK_SIZE;
+}
+
 static uint64_t any_offset(struct run *r, const struct mnode *n)
 {
-	switch (below(r, 4)) {
+	switch (below(r, 5)) {
 	case 0:
 		return n->content.len;
 	case 1:
-		return below(r, SIZE_MAX_HERE / KV_BLOCK_SIZE) * KV_BLOCK_SIZE;
+		return any_edge(r);
 	case 2:
+		return any_edge(r) + below(r, 3) - (below(r, 3) > 0); /* beside it, too */
+	case 3:
 		return below(r, 200);
 	default:
 		return below(r, SIZE_MAX_HERE);
+	}
+}
+
+/* Little, much, or just so much that the end meets the edge of a block, or misses it by one. */
+static size_t any_length(struct run *r, uint64_t at)
+{
+	uint64_t edge = any_edge(r) + below(r, 2);
+
+	switch (below(r, 4)) {
+	case 0:
+		return below(r, 3 * KV_BLOCK_SIZE);
+	case 1:
+		return edge > at && edge - at <= 3 * KV_BLOCK_SIZE ? edge - at : 1;
+	default:
+		return below(r, 300);
 	}
 }
 
@@ -243,7 +265,7 @@ static void step_write(struct run *r)
 	bool append = below(r, 4) == 0;
 	uint64_t off = any_offset(r, n), old = n->attr.data_version;
 	uint64_t at = append ? n->content.len : off;
-	size_t len = below(r, 3) ? below(r, 300) : below(r, 3 * KV_BLOCK_SIZE);
+	size_t len = any_length(r, at);
 	const uint8_t *data = pattern + below(r, 1000);
 	int want;
 
