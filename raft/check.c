@@ -4,6 +4,7 @@
  * I7 (chain hash) belongs to the log, I13 to I15 to the layers that apply; what the core can see of
  * the others is here. An assert that fails prints the invariant's number.
  */
+#include "raft/lease.h"
 #include "raft/membership.h"
 #include "raft/raft_internal.h"
 #include "raft/replication.h"
@@ -99,6 +100,7 @@ void raft_check(const struct raft *r)
 	tail_check(&r->tail);
 	check_conf(r);
 	check_reads(r);
+	lease_check(r);
 	if (r->role == RAFT_LEADER)
 		check_leader(r);
 	INVARIANT("candidates know no leader",

@@ -2,6 +2,7 @@
 #include "raft/election.h"
 
 #include "base/mark.h"
+#include "raft/lease.h"
 #include "raft/membership.h"
 #include "raft/read.h"
 #include "raft/reconfigure.h"
@@ -39,8 +40,10 @@ static void set_leader(struct raft *r, uint64_t leader)
 static void set_term(struct raft *r, uint64_t term, uint64_t vote)
 {
 	assert(term > r->hard.term || (term == r->hard.term && r->hard.vote == 0));
-	if (term > r->hard.term)
+	if (term > r->hard.term) {
 		output_drop_promises(r);
+		lease_drop(r); /* rule 6: before anything of the new term leaves */
+	}
 	r->hard = (struct raft_hard_state){ .term = term, .vote = vote };
 }
 
@@ -69,12 +72,15 @@ void election_become_follower(struct raft *r, uint64_t term, uint64_t leader)
 
 static void become_leader(struct raft *r)
 {
+	bool voted[RAFT_NODES_MAX];
 	struct raft_entry noop = { .index = r->tail.last_index + 1,
 				   .term = r->hard.term,
 				   .type = RAFT_ENTRY_NOOP };
 
 	assert(r->role == RAFT_CANDIDATE && r->hard_durable.term == r->hard.term);
 	assert(r->incoming.phase == SNAPSHOT_IDLE);
+	for (size_t i = 0; i < r->peer_count; i++)
+		voted[i] = r->peers[i].vote != VOTE_NONE;
 	leave_role(r);
 	r->role = RAFT_LEADER;
 	set_leader(r, r->options.self);
@@ -87,6 +93,7 @@ static void become_leader(struct raft *r)
 		p->inflights.ring = ring;
 		p->heard_tick = r->now_ticks;
 	}
+	lease_become_leader(r, voted);
 	/* An inherited configuration may not be applied yet; wait for all that was inherited. */
 	r->pending_conf = r->tail.last_index;
 	r->own_term_index = noop.index;

@@ -1,6 +1,8 @@
 /* membership.c - see membership.h. */
 #include "raft/membership.h"
 
+#include "raft/lease.h"
+
 static bool role_valid(uint8_t role)
 {
 	switch (role) {
@@ -77,8 +79,11 @@ void membership_set(struct raft *r, const struct raft_conf *conf)
 		}
 		r->peer_count++;
 	}
-	for (size_t k = 0; k < old_count; k++)
+	for (size_t k = 0; k < old_count; k++) {
+		if (raft_conf_find(conf, old[k].id) == NULL)
+			lease_peer_left(r);
 		progress_release(&old[k]);
+	}
 	if (conf != &r->conf)
 		r->conf = *conf;
 }

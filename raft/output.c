@@ -4,6 +4,7 @@
  * The rules that order it are told in raft_internal.h.
  */
 #include "base/mark.h"
+#include "raft/lease.h"
 #include "raft/membership.h"
 #include "raft/raft_internal.h"
 #include "raft/read.h"
@@ -39,7 +40,7 @@ static bool hard_handed_out(const struct raft *r)
 	return r->hard_out.term == r->hard.term && r->hard_out.vote == r->hard.vote;
 }
 
-static void complete(const struct raft *r, struct raft_message *msg)
+static void complete(struct raft *r, struct raft_message *msg)
 {
 	msg->from = r->options.self;
 	msg->group = r->options.group;
@@ -47,6 +48,7 @@ static void complete(const struct raft *r, struct raft_message *msg)
 	if (msg->term == 0)
 		msg->term = r->hard.term;
 	assert(msg->to != 0 && msg->to != r->options.self);
+	lease_fill(r, msg);
 }
 
 void raft_send(struct raft *r, struct raft_message msg)
@@ -92,6 +94,7 @@ void log_truncate(struct raft *r, uint64_t index)
 	assert(index > r->commit && r->role != RAFT_LEADER);
 	tail_truncate(&r->tail, index);
 	reconfigure_truncate(r, index);
+	lease_truncate(r, index);
 	r->synced_index = min_u64(r->synced_index, index - 1);
 	r->persist_next = min_u64(r->persist_next, index);
 	if (r->log_in_flight && r->inflight_index >= index) {

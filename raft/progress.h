@@ -26,6 +26,23 @@ struct inflights {
 	uint64_t bytes, max_bytes; /* max_bytes 0: no limit */
 };
 
+/* What a leader knows of one peer's clock and lease (lease.h). Times are of our clock, but for sent_ns,
+ * granted_sent_ns and surrendered_ns. */
+struct lease_peer {
+	bool answered;      /* in this term */
+	bool wanted;        /* it reads */
+	uint64_t length_ns; /* its setting */
+	uint64_t sent_ns;   /* newest time at which it sent, ... */
+	uint64_t sent_incarnation; /* ... by the clock of this process of it, ... */
+	uint64_t heard_ns;         /* ... and when that arrived */
+	uint64_t echo_ns;       /* newest of our times that it confirmed */
+	uint64_t live_until_ns; /* it may hold a lease until then */
+	uint64_t granted_sent_ns, granted_incarnation; /* sent_ns that the last grant answered */
+	uint64_t surrendered_ns;
+	uint64_t lag_index, lag_since_ns; /* it lacks this, which a quorum has; 0: nothing */
+	uint64_t slow_until_ns;
+};
+
 struct progress {
 	uint64_t id;
 	enum raft_peer_state state;
@@ -40,6 +57,7 @@ struct progress {
 	uint64_t snapshot_tick; /* last offer, or news that the peer is pulling */
 	uint64_t acked_round;   /* highest read round confirmed */
 	enum vote vote;         /* in the running (pre-)election */
+	struct lease_peer lease;
 };
 
 void inflights_add(struct inflights *f, uint64_t index, uint64_t bytes);

@@ -152,6 +152,22 @@ struct raft_snapshot_meta {
 	struct raft_conf conf;
 };
 
+/*
+ * What leases rest on: on APPEND, HEARTBEAT and their answers. Each time is of the clock of the node
+ * that wrote it first, and only that node compares it with anything. sent_ns 0: nothing of this is
+ * sent, as of a node without leases.
+ */
+struct raft_lease_stamp {
+	uint64_t sent_ns;   /* the sender's clock */
+	uint64_t echo_ns;   /* newest sent_ns of the receiver that the sender saw in this term; 0: none */
+	uint64_t echo_incarnation; /* to a member: of the process whose clock echo_ns is of */
+	uint64_t length_ns;        /* the sender's lease_ns */
+	uint64_t grant_ns;         /* to a member: it may read by itself until echo_ns + grant_ns; 0: no grant */
+	uint64_t grant_index;      /* ... once its log has this */
+	bool wanted;               /* to the leader: reads come in here */
+	bool surrendered;          /* to the leader: what was granted for earlier times is given back */
+};
+
 struct raft_message {
 	uint8_t type; /* enum raft_message_type */
 	bool reject;
@@ -167,6 +183,7 @@ struct raft_message {
 	uint64_t context;    /* HEARTBEAT(_RESP): read round, made by the leader; READ_INDEX(_RESP): the asker's id */
 	uint64_t incarnation; /* of the sender: +1 at each start; a lower one is from before a restart */
 	bool campaign_transfer; /* VOTE: a transfer, so do not protect the leader's lease */
+	struct raft_lease_stamp lease;
 	struct raft_entry *entries; /* APPEND; owned by the message */
 	size_t entry_count;
 	struct raft_snapshot_meta *snapshot; /* SNAPSHOT(_RESP); owned by the message */
@@ -214,6 +231,14 @@ struct raft_options {
 	uint64_t max_apply_bytes;       /* handed out and not yet APPLIED */
 	uint64_t max_cache_bytes;       /* entries kept in memory behind the last one */
 	uint64_t keep_tail_bytes;       /* log kept below a snapshot for slightly late peers */
+	/*
+	 * Leases, alike on all members: lease_ns 0 is off. Clocks (raft_input.now_ns) run at rates that
+	 * differ from true time by at most clock_rate_ppm; were that wrong, reads could be stale. tick_ns
+	 * is checked against the lease, nothing rests on it.
+	 */
+	uint64_t lease_ns;
+	uint32_t clock_rate_ppm;
+	uint64_t tick_ns;
 	const struct raft_test_options *test;
 };
 
@@ -266,6 +291,7 @@ enum raft_input_type {
 	RAFT_IN_UNREACHABLE,        /* the transport lost a peer: stop pipelining to it */
 	RAFT_IN_CAMPAIGN,           /* start a (pre-)election now, e.g. the leader's connection broke */
 	RAFT_IN_TRANSFER,           /* leader: hand leadership to peer */
+	RAFT_IN_SURRENDER,          /* member: give the read lease back, e.g. before stopping */
 	RAFT_IN_CONF_CHANGE,        /* leader: change the members; out->conf_result tells */
 	RAFT_IN_FORGET_LEADER,      /* tests only */
 };
@@ -280,6 +306,7 @@ struct raft_proposal {
 
 struct raft_input {
 	enum raft_input_type type;
+	uint64_t now_ns; /* CLOCK_BOOTTIME when the input is handled, not when it arrived; needed by leases only */
 	union {
 		struct raft_message *message; /* MESSAGE: its entries are moved out (count set to 0) */
 		struct {
@@ -347,6 +374,7 @@ enum raft_conf_result {
 struct raft_read_result {
 	uint64_t id;
 	bool ok;        /* false: no leader answered; ask again */
+	bool local;     /* under a lease: no message was needed */
 	uint64_t index; /* answer once applied_index has reached it */
 };
 
@@ -408,6 +436,18 @@ struct raft_peer_status {
 	uint32_t inflight_messages;
 	uint64_t inflight_bytes;
 	bool recent_active; /* heard within the last election timeout */
+	bool lease_live;    /* may read by itself: commits wait for it */
+	bool lease_slow;    /* held commits up and gets no lease for a while */
+};
+
+struct raft_lease_status {
+	uint64_t length_ns;    /* 0: off */
+	uint64_t remaining_ns; /* of this node's own lease; 0: reads ask the leader, or a quorum */
+	bool lengths_differ;   /* leader: no leases, since a member has another setting */
+	bool gate_waiting;     /* leader: a quorum has more than all holders have */
+	uint64_t gate_waiting_ns;
+	uint64_t gate_stalls;  /* times that the gate waited, since the start */
+	size_t holders;        /* leader: members that commits wait for */
 };
 
 struct raft_status {
@@ -421,6 +461,7 @@ struct raft_status {
 	uint32_t election_elapsed_ticks;
 	bool own_term_committed; /* leader: reads and evaluation may start */
 	size_t pending_reads;
+	struct raft_lease_status lease;
 	size_t peer_count;
 	struct raft_peer_status peers[RAFT_NODES_MAX]; /* leader only */
 };

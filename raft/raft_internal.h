@@ -70,6 +70,23 @@ struct handed_entry {
 	uint64_t bytes;
 };
 
+struct lease {
+	bool started;
+	/* member */
+	uint64_t end_ns, min_index; /* the lease granted to us */
+	uint64_t leader_sent_ns;    /* newest sent_ns of this term's leader */
+	uint64_t proven;            /* the log is as this term's leader's up to here */
+	uint64_t wanted_until_ns;
+	uint64_t surrendered_ns;
+	bool surrendering;
+	uint64_t heard_length_ns; /* longest lease of any leader heard */
+	/* leader */
+	uint64_t others_until_ns; /* members unknown to us may hold a lease until then */
+	uint64_t granted_to_ns;   /* end of the longest grant of this term */
+	bool gate_waiting;
+	uint64_t gate_since_ns, gate_stalls;
+};
+
 struct raft {
 	struct raft_options options;
 	struct raft_test_options test;
@@ -85,6 +102,7 @@ struct raft {
 	uint64_t leader;
 	bool leader_suspect; /* its connection broke: no lease protects it */
 	uint64_t now_ticks;
+	uint64_t now_ns; /* our clock, when the running step began */
 	uint32_t election_elapsed, election_timeout, heartbeat_elapsed;
 	bool hurried; /* election_timeout is shorter than drawn */
 	enum vote self_vote;
@@ -125,6 +143,7 @@ struct raft {
 	size_t known_count;
 
 	struct reads reads;
+	struct lease lease;
 	struct incoming_snapshot incoming;
 	struct raft_snapshot_meta snapshot; /* newest local image */
 

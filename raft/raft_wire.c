@@ -11,13 +11,16 @@
 #define CONF_VERSION 1
 #define CONF_CHANGE_VERSION 2
 #define META_VERSION 1
-#define MESSAGE_VERSION 1
+#define MESSAGE_VERSION 2
 
 enum message_flags {
 	FLAG_REJECT = 1,
 	FLAG_TRANSFER = 2,
 	FLAG_SNAPSHOT = 4,
-	FLAG_ALL = 7,
+	FLAG_LEASE = 8,
+	FLAG_WANTED = 16,
+	FLAG_SURRENDERED = 32,
+	FLAG_ALL = 63,
 };
 
 #define ENTRY_FIXED_BYTES 13
@@ -199,10 +202,13 @@ int raft_snapshot_meta_decode(struct raft_snapshot_meta *meta, const void *data,
 
 /*
  * Message.                          off size
- *   version, now 1                    0   1
+ *   version, now 2                    0   1
  *   type                              1   1
  *   flags: 1 reject, 2 transfer,      2   1
- *          4 a snapshot meta follows
+ *          4 a snapshot meta follows,
+ *          8 a lease stamp follows;
+ *          with it on an answer:
+ *          16 wanted, 32 surrendered
  *   group                             3   4
  *   from                              7   8
  *   to                               15   8
@@ -219,13 +225,62 @@ int raft_snapshot_meta_decode(struct raft_snapshot_meta *meta, const void *data,
  *     term                                8
  *     type                                1
  *     payload: length, bytes              4 + n
+ *   lease stamp, if flagged (APPEND, HEARTBEAT, their answers):
+ *     sent_ns, not 0                      8
+ *     echo_ns                             8
+ *     echo_incarnation                    8
+ *     length_ns                           8
+ *     grant_ns                            8
+ *     grant_index                         8
  *   snapshot meta, if flagged
  */
+static uint8_t stamp_flags(const struct raft_lease_stamp *s)
+{
+	if (s->sent_ns == 0)
+		return 0;
+	return (uint8_t)(FLAG_LEASE | (s->wanted ? FLAG_WANTED : 0) |
+			 (s->surrendered ? FLAG_SURRENDERED : 0));
+}
+
+static void stamp_put(const struct raft_lease_stamp *s, struct buf *out)
+{
+	buf_put_le64(out, s->sent_ns);
+	buf_put_le64(out, s->echo_ns);
+	buf_put_le64(out, s->echo_incarnation);
+	buf_put_le64(out, s->length_ns);
+	buf_put_le64(out, s->grant_ns);
+	buf_put_le64(out, s->grant_index);
+}
+
+static void stamp_read(struct cursor *c, struct raft_message *m, uint8_t flags, bool *sound)
+{
+	struct raft_lease_stamp *s = &m->lease;
+	bool answer = m->type == RAFT_MSG_APPEND_RESP || m->type == RAFT_MSG_HEARTBEAT_RESP;
+
+	if ((flags & FLAG_LEASE) == 0) {
+		*sound = (flags & (FLAG_WANTED | FLAG_SURRENDERED)) == 0;
+		return;
+	}
+	s->sent_ns = cursor_le64(c);
+	s->echo_ns = cursor_le64(c);
+	s->echo_incarnation = cursor_le64(c);
+	s->length_ns = cursor_le64(c);
+	s->grant_ns = cursor_le64(c);
+	s->grant_index = cursor_le64(c);
+	s->wanted = (flags & FLAG_WANTED) != 0;
+	s->surrendered = (flags & FLAG_SURRENDERED) != 0;
+	*sound = s->sent_ns != 0 &&
+		 (answer ? s->grant_ns == 0
+			 : (m->type == RAFT_MSG_APPEND || m->type == RAFT_MSG_HEARTBEAT) &&
+				   !s->wanted && !s->surrendered);
+}
+
 void raft_message_encode(const struct raft_message *msg, struct buf *out)
 {
-	uint8_t flags = (uint8_t)((msg->reject ? FLAG_REJECT : 0) |
-				  (msg->campaign_transfer ? FLAG_TRANSFER : 0) |
-				  (msg->snapshot != NULL ? FLAG_SNAPSHOT : 0));
+	uint8_t flags =
+		(uint8_t)((msg->reject ? FLAG_REJECT : 0) |
+			  (msg->campaign_transfer ? FLAG_TRANSFER : 0) |
+			  (msg->snapshot != NULL ? FLAG_SNAPSHOT : 0) | stamp_flags(&msg->lease));
 
 	buf_put_u8(out, MESSAGE_VERSION);
 	buf_put_u8(out, msg->type);
@@ -252,6 +307,8 @@ void raft_message_encode(const struct raft_message *msg, struct buf *out)
 		else
 			buf_put_bytes32(out, e->data->data, e->data->len);
 	}
+	if (msg->lease.sent_ns != 0)
+		stamp_put(&msg->lease, out);
 	if (msg->snapshot != NULL)
 		raft_snapshot_meta_encode(msg->snapshot, out);
 }
@@ -313,6 +370,8 @@ int raft_message_decode(struct raft_message *msg, const void *data, size_t len)
 	fields_read(&c, &m);
 	count = cursor_le32(&c);
 	entries_read(&c, &m, count, &sound);
+	if (sound)
+		stamp_read(&c, &m, flags, &sound);
 	if (sound && (flags & FLAG_SNAPSHOT) != 0) {
 		m.snapshot = mem_calloc(1, sizeof(*m.snapshot));
 		meta_read(&c, m.snapshot, &sound);

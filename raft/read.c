@@ -2,10 +2,11 @@
 #include "raft/read.h"
 
 #include "base/mark.h"
+#include "raft/lease.h"
 #include "raft/membership.h"
 #include "raft/replication.h"
 
-static void answer_local(struct raft *r, uint64_t id, bool ok, uint64_t index)
+static void push_result(struct raft *r, struct raft_read_result res)
 {
 	struct reads *s = &r->reads;
 
@@ -13,8 +14,30 @@ static void answer_local(struct raft *r, uint64_t id, bool ok, uint64_t index)
 		s->result_cap = s->result_cap == 0 ? 16 : 2 * s->result_cap;
 		s->results = mem_realloc(s->results, s->result_cap * sizeof(s->results[0]));
 	}
-	s->results[s->result_count++] =
-		(struct raft_read_result){ .id = id, .ok = ok, .index = ok ? index : 0 };
+	s->results[s->result_count++] = res;
+}
+
+static void answer_local(struct raft *r, uint64_t id, bool ok, uint64_t index)
+{
+	push_result(r, (struct raft_read_result){ .id = id, .ok = ok, .index = ok ? index : 0 });
+}
+
+/*
+ * No message is needed under a lease. What was shown anywhere is in our log by the gate, so a member
+ * whose log ends beyond its commit index may lack it still, and asks.
+ */
+static bool answer_under_lease(struct raft *r, uint64_t id)
+{
+	lease_note_read(r);
+	if (!lease_valid(r))
+		return false;
+	if (r->role != RAFT_LEADER && r->commit < r->tail.last_index) {
+		MARK("raft.read.log-ahead-of-commit");
+		return false;
+	}
+	push_result(r, (struct raft_read_result){
+			       .id = id, .ok = true, .local = true, .index = r->commit });
+	return true;
 }
 
 static void add_item(struct raft *r, struct read_item item)
@@ -55,6 +78,14 @@ static bool confirmed(const struct raft *r, const struct progress *p)
 	return p->acked_round >= r->reads.round;
 }
 
+static void answer_question(struct raft *r, uint64_t to, uint64_t context, uint64_t index)
+{
+	raft_send(r, (struct raft_message){ .type = RAFT_MSG_READ_INDEX_RESP,
+					    .to = to,
+					    .log_index = index,
+					    .context = context });
+}
+
 static void finish_round(struct raft *r)
 {
 	struct reads *s = &r->reads;
@@ -69,10 +100,7 @@ static void finish_round(struct raft *r)
 		else if (item.from == 0)
 			answer_local(r, item.id, true, s->index);
 		else
-			raft_send(r, (struct raft_message){ .type = RAFT_MSG_READ_INDEX_RESP,
-							    .to = item.from,
-							    .log_index = s->index,
-							    .context = item.id });
+			answer_question(r, item.from, item.id, s->index);
 	}
 	s->count = kept;
 	s->running = false;
@@ -123,7 +151,15 @@ void reads_on_question(struct raft *r, const struct raft_message *msg)
 {
 	struct reads *s = &r->reads;
 	bool refused = r->role != RAFT_LEADER || s->count >= RAFT_READS_MAX;
+	struct progress *p = raft_peer(r, msg->from);
 
+	if (p != NULL)
+		p->lease.wanted = true; /* the next heartbeat may spare it the next question */
+	if (r->role == RAFT_LEADER && lease_valid(r)) {
+		MARK("raft.read.question-under-lease");
+		answer_question(r, msg->from, msg->context, r->commit);
+		return;
+	}
 	for (size_t i = 0; i < s->count && !refused; i++) {
 		if (s->v[i].from == msg->from && s->v[i].id == msg->context) {
 			MARK("raft.read.question-repeated");
@@ -181,6 +217,8 @@ int reads_add(struct raft *r, uint64_t id)
 		MARK("raft.read.busy");
 		return -EAGAIN;
 	}
+	if (answer_under_lease(r, id))
+		return 0;
 	if (r->leader == 0) {
 		MARK("raft.read.no-leader");
 		answer_local(r, id, false, 0);

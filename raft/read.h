@@ -6,6 +6,9 @@
  * in its own term, notes the commit index, and is over when a quorum has answered a heartbeat that
  * carries its number.
  *
+ * Under a lease (lease.h) there is no round: a leader answers at its commit index, a member at the end
+ * of its log, provided all of that is committed; else it asks, which is quicker than to wait.
+ *
  * Follower: reads are put to the leader in a question with a context of our own; a few questions may
  * be under way, later reads share the next one. A question is repeated while it is unanswered.
  */

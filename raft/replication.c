@@ -2,6 +2,7 @@
 #include "raft/replication.h"
 
 #include "base/mark.h"
+#include "raft/lease.h"
 #include "raft/membership.h"
 #include "raft/read.h"
 #include "raft/snapshot.h"
@@ -118,6 +119,8 @@ bool replication_maybe_commit(struct raft *r)
 {
 	uint64_t index = min_u64(membership_commit(r), r->tail.last_index);
 
+	if (r->role == RAFT_LEADER)
+		index = lease_gate(r, index);
 	MARK_IF(r->role == RAFT_LEADER && index > r->commit &&
 			tail_term(&r->tail, index) != r->hard.term,
 		"raft.commit.older-term-waits");
@@ -318,6 +321,7 @@ void replication_on_append(struct raft *r, struct raft_message *msg)
 	}
 	if (msg->log_index < r->commit) {
 		MARK("raft.append.below-commit");
+		lease_proven(r, r->commit);
 		acknowledge(r, msg->from, r->commit);
 		return;
 	}
@@ -327,6 +331,7 @@ void replication_on_append(struct raft *r, struct raft_message *msg)
 		return;
 	}
 	take_entries(r, msg);
+	lease_proven(r, match);
 	replication_commit_to(r, min_u64(msg->commit, match));
 	snapshot_recheck(r);
 	acknowledge(r, msg->from, match);

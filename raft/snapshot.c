@@ -2,6 +2,7 @@
 #include "raft/snapshot.h"
 
 #include "base/mark.h"
+#include "raft/lease.h"
 #include "raft/membership.h"
 #include "raft/reconfigure.h"
 #include "raft/replication.h"
@@ -254,6 +255,7 @@ static void install(struct raft *r)
 		tail_reset(&r->tail, meta->index, meta->term);
 		reconfigure_forget(r, UINT64_MAX);
 	}
+	lease_truncate(r, r->tail.last_index + 1);
 	r->synced_index = r->tail.last_index;
 	r->persist_next = r->tail.last_index + 1;
 	r->commit = max_u64(r->commit, meta->index);

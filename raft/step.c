@@ -1,6 +1,7 @@
 /* step.c - creation, and one input: what is checked first, and the term rules common to all. */
 #include "base/mark.h"
 #include "raft/election.h"
+#include "raft/lease.h"
 #include "raft/membership.h"
 #include "raft/raft_internal.h"
 #include "raft/read.h"
@@ -30,7 +31,7 @@ static int check_options(const struct raft_options *o, struct err *err)
 			o->election_ticks, o->heartbeat_ticks);
 	if (o->max_inflight_messages == 0)
 		return err_set(err, -EINVAL, "cannot start raft: max_inflight_messages is 0");
-	return 0;
+	return lease_check_options(o, err);
 }
 
 static int check_terms(const struct raft_boot *b, struct err *err)
@@ -303,8 +304,13 @@ static void handle_message(struct raft *r, struct raft_message *m)
 		if (m->type == RAFT_MSG_APPEND_RESP || m->type == RAFT_MSG_HEARTBEAT_RESP)
 			p->recent_active = true;
 	}
-	if (from_a_leader(m))
+	if (p != NULL && m->term == r->hard.term && r->role == RAFT_LEADER &&
+	    (m->type == RAFT_MSG_APPEND_RESP || m->type == RAFT_MSG_HEARTBEAT_RESP))
+		lease_on_answer(r, p, m);
+	if (from_a_leader(m)) {
 		election_heard_leader(r, m->from);
+		lease_on_leader(r, m);
+	}
 	switch (m->type) {
 	case RAFT_MSG_APPEND:
 		replication_on_append(r, m);
@@ -353,6 +359,8 @@ static int step_message(struct raft *r, struct raft_message *m)
 	MARK_IF(ret < 0, "raft.step.message-refused");
 	if (ret == 0 && note_incarnation(r, m) && settle_term(r, m))
 		handle_message(r, m);
+	if (ret == 0)
+		lease_recheck(r);
 	return ret;
 }
 
@@ -415,6 +423,7 @@ static int dispatch(struct raft *r, const struct raft_input *in)
 		r->load_failed = false;
 		election_tick(r);
 		reads_tick(r);
+		lease_recheck(r);
 		return 0;
 	case RAFT_IN_MESSAGE:
 		return step_message(r, in->message);
@@ -459,6 +468,9 @@ static int dispatch(struct raft *r, const struct raft_input *in)
 	case RAFT_IN_TRANSFER:
 		replication_transfer(r, in->peer.id);
 		return 0;
+	case RAFT_IN_SURRENDER:
+		lease_surrender(r);
+		return 0;
 	case RAFT_IN_CONF_CHANGE:
 		reconfigure_propose(r, in->conf_change.change);
 		return 0;
@@ -479,6 +491,7 @@ int raft_step(struct raft *r, const struct raft_input *in, struct raft_output *o
 
 	*out = (struct raft_output){ .persist_hard_state = false };
 	output_begin(r);
+	lease_set_clock(r, in->now_ns);
 	ret = dispatch(r, in);
 	if (ret == 0)
 		output_finish(r, out);
@@ -533,6 +546,7 @@ void raft_status(const struct raft *r, struct raft_status *status)
 					.election_elapsed_ticks = r->election_elapsed,
 					.own_term_committed = replication_own_term_committed(r),
 					.pending_reads = r->reads.count };
+	lease_status(r, &status->lease);
 	for (size_t i = 0; r->role == RAFT_LEADER && i < r->peer_count; i++) {
 		const struct progress *p = &r->peers[i];
 
@@ -545,6 +559,8 @@ void raft_status(const struct raft *r, struct raft_status *status)
 			.inflight_bytes = p->inflights.bytes,
 			.recent_active =
 				progress_heard_within(p, r->now_ticks, r->options.election_ticks),
+			.lease_live = r->now_ns < p->lease.live_until_ns,
+			.lease_slow = r->now_ns < p->lease.slow_until_ns,
 		};
 	}
 }

@@ -132,6 +132,8 @@ static void seed_messages(void)
 		if (type == RAFT_MSG_SNAPSHOT)
 			m.snapshot = &meta;
 		m.reject = type == RAFT_MSG_APPEND_RESP;
+		if (type <= RAFT_MSG_HEARTBEAT_RESP)
+			m.lease = (struct raft_lease_stamp){ .sent_ns = 1, .echo_ns = 2, .length_ns = 3 };
 		raft_message_encode(&m, &b);
 		put("raft_wire", raft_message_type_name(type), &b);
 		blob_unref(v[1].data);

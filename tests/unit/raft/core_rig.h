@@ -28,6 +28,7 @@ struct rig {
 	int ret;
 	/* what was handed out for apply since the start */
 	uint64_t handed;
+	uint64_t now_ns; /* the core's clock */
 };
 
 static inline struct raft_conf rig_conf(size_t voters)
@@ -95,6 +96,7 @@ static inline void rig_stop(struct rig *g)
 
 static inline int rig_step(struct rig *g, struct raft_input in)
 {
+	in.now_ns = g->now_ns;
 	g->ret = raft_step(g->r, &in, &g->out);
 	raft_check(g->r);
 	for (size_t i = 0; i < g->out.apply.count; i++)

@@ -30,6 +30,18 @@ static struct raft_message sample(uint8_t type)
 				  .incarnation = 13,
 				  .campaign_transfer = type == RAFT_MSG_VOTE };
 
+	if (type <= RAFT_MSG_HEARTBEAT_RESP) {
+		bool answer = type == RAFT_MSG_APPEND_RESP || type == RAFT_MSG_HEARTBEAT_RESP;
+
+		m.lease = (struct raft_lease_stamp){ .sent_ns = 21,
+						     .echo_ns = 22,
+						     .echo_incarnation = 23,
+						     .length_ns = 24,
+						     .grant_ns = answer ? 0 : 25,
+						     .grant_index = 26,
+						     .wanted = answer,
+						     .surrendered = type == RAFT_MSG_APPEND_RESP };
+	}
 	if (type == RAFT_MSG_APPEND) {
 		m.entry_count = 3;
 		m.entries = mem_calloc(3, sizeof(m.entries[0]));
@@ -68,6 +80,7 @@ static void messages_survive_the_wire(void **state)
 		assert_true(back.context == m.context && back.hint_term == 11 &&
 			    back.incarnation == 13);
 		assert_int_equal(back.entry_count, m.entry_count);
+		assert_memory_equal(&back.lease, &m.lease, sizeof(m.lease));
 		if (type == RAFT_MSG_APPEND) {
 			assert_null(back.entries[0].data);
 			assert_int_equal(back.entries[2].index, 10);
