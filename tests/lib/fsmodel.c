@@ -30,7 +30,11 @@ static struct mnode *node_new(struct model *m, uint32_t mode)
 
 static void node_free(struct mnode *n)
 {
+	for (size_t i = 0; i < n->entry_count; i++)
+		free(n->entries[i].name);
+	free(n->entries);
 	buf_release(&n->content);
+	buf_release(&n->stored);
 	free(n);
 }
 
@@ -97,9 +101,11 @@ struct mnode *model_find(const struct mnode *dir, const char *name)
 
 static void entry_add(struct mnode *dir, const char *name, struct mnode *n)
 {
-	assert(dir->entry_count < MODEL_ENTRIES_MAX);
-	snprintf(dir->entries[dir->entry_count].name, sizeof(dir->entries[0].name), "%s", name);
-	dir->entries[dir->entry_count++].node = n;
+	if (dir->entry_count == dir->entry_cap) {
+		dir->entry_cap = dir->entry_cap ? 2 * dir->entry_cap : 8;
+		dir->entries = mem_realloc(dir->entries, dir->entry_cap * sizeof(*dir->entries));
+	}
+	dir->entries[dir->entry_count++] = (struct mentry){ mem_strdup(name), n };
 	dir->attr.size = dir->entry_count;
 }
 
@@ -107,6 +113,7 @@ static void entry_del(struct mnode *dir, const char *name)
 {
 	struct mentry *e = entry_of(dir, name);
 
+	free(e->name);
 	*e = dir->entries[--dir->entry_count];
 	dir->attr.size = dir->entry_count;
 }
@@ -363,8 +370,8 @@ static void count_blocks(struct mnode *n)
 {
 	uint64_t rows = 0, end = (n->content.len + 4095) / 4096 * 4096;
 
-	for (size_t i = 0; i < MODEL_BLOCKS_MAX; i++)
-		rows += n->stored[i];
+	for (size_t i = 0; i < n->stored.len; i++)
+		rows += n->stored.data[i];
 	n->attr.size = n->content.len;
 	n->attr.blocks = (rows * BS < end ? rows * BS : end) / 512;
 }
@@ -403,8 +410,9 @@ int model_write(struct model *m, struct mnode *node, uint64_t off, bool append, 
 	if (off + len > node->content.len)
 		buf_resize(&node->content, off + len);
 	memcpy(node->content.data + off, data, len);
-	for (uint64_t b = off / BS; b <= (off + len - 1) / BS; b++)
-		node->stored[b] = true;
+	if ((off + len - 1) / BS >= node->stored.len)
+		buf_resize(&node->stored, (off + len - 1) / BS + 1);
+	memset(node->stored.data + off / BS, true, (off + len - 1) / BS - off / BS + 1);
 	modified(m, node);
 	lose_privileges(m, node, false);
 	count_blocks(node);
@@ -421,8 +429,8 @@ int model_truncate(struct model *m, struct mnode *node, uint64_t size, bool by_o
 	if (size > KV_FILE_SIZE_MAX)
 		return -EFBIG;
 	buf_resize(&node->content, size);
-	for (uint64_t b = (size + BS - 1) / BS; b < MODEL_BLOCKS_MAX; b++)
-		node->stored[b] = false;
+	if ((size + BS - 1) / BS < node->stored.len)
+		buf_resize(&node->stored, (size + BS - 1) / BS);
 	modified(m, node);
 	lose_privileges(m, node, false);
 	count_blocks(node);

@@ -11,14 +11,12 @@
 #include "base/buf.h"
 #include "fs/fs.h"
 
-#define MODEL_ENTRIES_MAX 64
 #define MODEL_XATTRS_MAX 8
-#define MODEL_BLOCKS_MAX 64
 
 struct mnode;
 
 struct mentry {
-	char name[8];
+	char *name; /* owned */
 	struct mnode *node;
 };
 
@@ -30,10 +28,9 @@ struct mxattr {
 struct mnode {
 	struct fs_attr attr; /* size, blocks and data_version are kept as well */
 	struct buf content;  /* files: all bytes; symlinks: the target */
-	bool stored
-		[MODEL_BLOCKS_MAX]; /* files: blocks that were ever written since they were cut */
-	struct mentry entries[MODEL_ENTRIES_MAX];
-	size_t entry_count;
+	struct buf stored;   /* files: a byte for each block: was it ever written since it was cut? */
+	struct mentry *entries;
+	size_t entry_count, entry_cap;
 	struct mnode *parent; /* of a directory */
 	struct mxattr xattrs[MODEL_XATTRS_MAX];
 	size_t xattr_count;

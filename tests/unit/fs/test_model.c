@@ -40,11 +40,11 @@ static const char *any_name(struct run *r)
 /* Often one that dir has. */
 static const char *name_in(struct run *r, const struct mnode *dir)
 {
-	static char name[sizeof(dir->entries[0].name)]; /* the entry itself may move */
+	static char name[8]; /* the entry itself may move */
 
 	if (dir->entry_count == 0 || below(r, 3) == 0)
 		return any_name(r);
-	memcpy(name, dir->entries[below(r, dir->entry_count)].name, sizeof(name));
+	snprintf(name, sizeof(name), "%s", dir->entries[below(r, dir->entry_count)].name);
 	return name;
 }
 
