@@ -601,7 +601,7 @@ static void sim_deliver(struct sim *s)
 	}
 }
 
-static void sim_propose(struct sim *s, struct sim_node *n)
+static inline void sim_propose(struct sim *s, struct sim_node *n)
 {
 	struct raft_proposal v[4];
 	struct raft_input in = { .type = RAFT_IN_PROPOSE };
@@ -621,7 +621,7 @@ static void sim_propose(struct sim *s, struct sim_node *n)
 		blob_unref(v[i].data);
 }
 
-static void sim_read(struct sim *s, struct sim_node *n)
+static inline void sim_read(struct sim *s, struct sim_node *n)
 {
 	struct raft_input in = { .type = RAFT_IN_READ };
 	struct sim_read *r = &n->reads[++s->next_read % SIM_READS_MAX];
@@ -742,7 +742,7 @@ static struct raft_options sim_options(uint64_t seed)
 				      .keep_tail_bytes = 4096 };
 }
 
-static struct sim *sim_new(size_t n, uint64_t seed)
+static inline struct sim *sim_new(size_t n, uint64_t seed)
 {
 	struct sim *s = mem_calloc(1, sizeof(*s));
 	struct raft_conf conf = { .index = 1, .count = n };

@@ -164,7 +164,10 @@ static void retire(struct sim *s)
 
 	for (size_t i = 0; i < last->count; i++) {
 		n = &s->node[last->members[i].id];
-		if (!n->retired && (!n->up || raft_conf(n->raft)->index != last->index))
+		if (n->retired)
+			continue;
+		/* Nor while it may be on its way back in. */
+		if (!n->up || raft_conf(n->raft)->index != last->index || n->raft->conf_count > 0)
 			return;
 	}
 	n = &s->node[pick(s, others, outsiders(s, last, others))];
@@ -326,7 +329,7 @@ static void members_come_and_go_safely(void **state)
 	if (seeds != NULL)
 		return;
 	/* The runs must reach what they are for. */
-	assert_true(joint_commits > 1000 && leaders_leaving > 50 && retired > 100);
+	assert_true(joint_commits > 1000 && leaders_leaving > 50 && retired > 30);
 	assert_true(total_installs > 100);
 	for (size_t i = 1; i <= VOTERS_MAX; i++)
 		assert_true(sizes_seen[i] > 50);
