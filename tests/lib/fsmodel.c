@@ -153,16 +153,30 @@ int model_lookup(struct model *m, struct mnode *dir, const char *name, struct mn
 	return *node ? 0 : -ENOENT;
 }
 
+/* The name may be taken away: it is there, and a sticky directory allows it. */
+static int find_to_remove(struct model *m, struct mnode *dir, const char *name, struct mnode **node)
+{
+	int ret = model_lookup(m, dir, name, node);
+
+	return ret == 0 && sticky_forbids(m, dir, *node) ? -EPERM : ret;
+}
+
+/* The name may be given: the directory takes names, and has none like it. */
+static int check_free(const struct mnode *dir, const char *name)
+{
+	int ret = dir_usable(dir);
+
+	return ret == 0 && model_find(dir, name) ? -EEXIST : ret;
+}
+
 int model_make(struct model *m, struct mnode *dir, const char *name, uint32_t mode,
 	       const char *target, struct mnode **node)
 {
-	int ret = dir_usable(dir);
+	int ret = check_free(dir, name);
 	struct mnode *n;
 
 	if (ret < 0)
 		return ret;
-	if (model_find(dir, name))
-		return -EEXIST;
 	n = *node = node_new(m, mode);
 	if (dir->attr.mode & S_ISGID) {
 		n->attr.gid = dir->attr.gid;
@@ -223,16 +237,11 @@ int model_create(struct model *m, struct mnode *dir, const char *name, uint32_t 
 
 int model_unlink(struct model *m, struct mnode *dir, const char *name)
 {
-	int ret = dir_usable(dir);
 	struct mnode *n;
+	int ret = find_to_remove(m, dir, name, &n);
 
 	if (ret < 0)
 		return ret;
-	n = model_find(dir, name);
-	if (!n)
-		return -ENOENT;
-	if (sticky_forbids(m, dir, n))
-		return -EPERM;
 	if (S_ISDIR(n->attr.mode))
 		return -EISDIR;
 	entry_del(dir, name);
@@ -243,16 +252,11 @@ int model_unlink(struct model *m, struct mnode *dir, const char *name)
 
 int model_rmdir(struct model *m, struct mnode *dir, const char *name)
 {
-	int ret = dir_usable(dir);
 	struct mnode *n;
+	int ret = find_to_remove(m, dir, name, &n);
 
 	if (ret < 0)
 		return ret;
-	n = model_find(dir, name);
-	if (!n)
-		return -ENOENT;
-	if (sticky_forbids(m, dir, n))
-		return -EPERM;
 	if (!S_ISDIR(n->attr.mode))
 		return -ENOTDIR;
 	if (n->entry_count > 0)
@@ -266,12 +270,10 @@ int model_rmdir(struct model *m, struct mnode *dir, const char *name)
 
 int model_link(struct model *m, struct mnode *node, struct mnode *dir, const char *name)
 {
-	int ret = dir_usable(dir);
+	int ret = check_free(dir, name);
 
 	if (ret < 0)
 		return ret;
-	if (model_find(dir, name))
-		return -EEXIST;
 	if (S_ISDIR(node->attr.mode))
 		return -EPERM;
 	if (node->attr.nlink == 0)

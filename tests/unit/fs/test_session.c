@@ -218,6 +218,15 @@ static void up(struct fixture *f)
 	tell_stamp(f, 10);
 }
 
+/* What most tests begin with: a hard session that is up. */
+static void be_up(struct fixture *f)
+{
+	struct fs_session_options o = hard_options(f);
+
+	start(f, &o);
+	up(f);
+}
+
 static void reply_to(struct fixture *f, struct seen seen, int status)
 {
 	struct buf body = BUF_INIT, out = BUF_INIT;
@@ -271,10 +280,8 @@ static void assert_open(struct fixture *f, size_t slot)
 static void changes_are_numbered_from_one_and_reads_are_not(void **state)
 {
 	struct fixture *f = *state;
-	struct fs_session_options o = hard_options(f);
 
-	start(f, &o);
-	up(f);
+	be_up(f);
 	submit(f, FS_MKDIR, 0);
 	submit(f, FS_GETATTR, 1);
 	submit(f, FS_UNLINK, 2);
@@ -288,10 +295,8 @@ static void changes_are_numbered_from_one_and_reads_are_not(void **state)
 static void low_is_the_lowest_number_not_answered(void **state)
 {
 	struct fixture *f = *state;
-	struct fs_session_options o = hard_options(f);
 
-	start(f, &o);
-	up(f);
+	be_up(f);
 	submit(f, FS_MKDIR, 0);
 	submit(f, FS_MKDIR, 1);
 	reply_to(f, request(f, 1), 0);
@@ -309,10 +314,8 @@ static void low_is_the_lowest_number_not_answered(void **state)
 static void begin_is_said_until_the_session_is_known(void **state)
 {
 	struct fixture *f = *state;
-	struct fs_session_options o = hard_options(f);
 
-	start(f, &o);
-	up(f);
+	be_up(f);
 	submit(f, FS_MKDIR, 0);
 	assert_int_equal(request(f, 0).flags, FS_MSG_BEGIN);
 	assert_int_equal(request(f, 0).session_id, 0);
@@ -331,11 +334,9 @@ static void begin_is_said_until_the_session_is_known(void **state)
 static void window_holds_back_what_the_store_could_not_remember(void **state)
 {
 	struct fixture *f = *state;
-	struct fs_session_options o = hard_options(f);
 	uint64_t last = 0;
 
-	start(f, &o);
-	up(f);
+	be_up(f);
 	for (size_t i = 0; i < KV_SESSION_WINDOW + 2; i++)
 		last = submit(f, FS_MKDIR, i);
 	submit(f, FS_GETATTR, 2000); /* reads pass */
@@ -369,10 +370,8 @@ static void nothing_leaves_before_the_channel_is_up(void **state)
 static void a_new_connection_gets_all_that_is_unanswered_as_retry(void **state)
 {
 	struct fixture *f = *state;
-	struct fs_session_options o = hard_options(f);
 
-	start(f, &o);
-	up(f);
+	be_up(f);
 	submit(f, FS_MKDIR, 0);
 	submit(f, FS_GETATTR, 1);
 	submit(f, FS_MKDIR, 2);
@@ -390,10 +389,8 @@ static void a_new_connection_gets_all_that_is_unanswered_as_retry(void **state)
 static void a_send_that_failed_is_no_retry_and_may_be_taken_back(void **state)
 {
 	struct fixture *f = *state;
-	struct fs_session_options o = hard_options(f);
 
-	start(f, &o);
-	up(f);
+	be_up(f);
 	f->ch.broken = true;
 	submit(f, FS_MKDIR, 0);
 	uint64_t ticket = submit(f, FS_MKDIR, 1);
@@ -410,10 +407,8 @@ static void a_send_that_failed_is_no_retry_and_may_be_taken_back(void **state)
 static void resend_storms_are_at_most_one_in_fifty_ms(void **state)
 {
 	struct fixture *f = *state;
-	struct fs_session_options o = hard_options(f);
 
-	start(f, &o);
-	up(f);
+	be_up(f);
 	submit(f, FS_MKDIR, 0);
 	request(f, 0);
 	for (int i = 0; i < 20; i++)
@@ -426,10 +421,8 @@ static void resend_storms_are_at_most_one_in_fifty_ms(void **state)
 static void copies_and_unknown_replies_are_ignored(void **state)
 {
 	struct fixture *f = *state;
-	struct fs_session_options o = hard_options(f);
 
-	start(f, &o);
-	up(f);
+	be_up(f);
 	submit(f, FS_MKDIR, 0);
 	reply_to(f, (struct seen){ .tag = 999, .seq = 1 }, 0);
 	reply_to(f, (struct seen){ .tag = request(f, 0).tag, .seq = 9 }, 0);
@@ -481,10 +474,8 @@ static void soft_session_gives_up_without_a_connection(void **state)
 static void sent_request_is_interrupted_only_by_a_kill(void **state)
 {
 	struct fixture *f = *state;
-	struct fs_session_options o = hard_options(f);
 
-	start(f, &o);
-	up(f);
+	be_up(f);
 	uint64_t ticket = submit(f, FS_MKDIR, 0);
 
 	request(f, 0);
@@ -520,10 +511,8 @@ static void node_without_progress_is_left(void **state)
 static void free_aborts_what_is_open_and_says_bye(void **state)
 {
 	struct fixture *f = *state;
-	struct fs_session_options o = hard_options(f);
 
-	start(f, &o);
-	up(f);
+	be_up(f);
 	submit(f, FS_MKDIR, 0);
 	fs_session_free(f->s);
 	f->s = NULL;
@@ -536,11 +525,9 @@ static void free_aborts_what_is_open_and_says_bye(void **state)
 static void query_is_answered_with_what_is_held(void **state)
 {
 	struct fixture *f = *state;
-	struct fs_session_options o = hard_options(f);
 	const uint64_t inos[] = { 3, 4, 5 };
 
-	start(f, &o);
-	up(f);
+	be_up(f);
 	say(f, FS_MSG_QUERY, 17, inos, 3);
 	struct seen answer = nth(f, FS_MSG_ANSWER, 0, 2000);
 
@@ -578,14 +565,12 @@ static void *answer_all(void *arg)
 static void call_waits_for_its_reply(void **state)
 {
 	struct fixture *f = *state;
-	struct fs_session_options o = hard_options(f);
 	struct fs_request rq = { .op = FS_MKDIR, .ino = 1, .name = "a", .name_len = 1 };
 	struct buf hold = BUF_INIT;
 	struct fs_reply reply;
 	pthread_t server;
 
-	start(f, &o);
-	up(f);
+	be_up(f);
 	pthread_create(&server, NULL, answer_all, f);
 	assert_int_equal(fs_session_call(f->s, &rq, &reply, &hold), 0);
 	assert_int_equal(reply.count, 1);

@@ -252,6 +252,21 @@ static inline void rig_crash(struct rig *r)
 	r->log = NULL;
 }
 
+/* The next life of the log: it opens, whatever the last one left. */
+static inline void rig_reopen(struct rig *r)
+{
+	rig_crash(r);
+	assert_int_equal(rig_start(r), 0);
+}
+
+/* first to last, each in a group of its own. */
+static inline void rig_append_each(struct rig *r, uint64_t first, uint64_t last, uint64_t term,
+				   size_t len)
+{
+	for (uint64_t i = first; i <= last; i++)
+		assert_int_equal(rig_append(r, i, 1, term, len), 0);
+}
+
 static inline void rig_setup(struct rig *r)
 {
 	rig_dir_open(r);
@@ -273,6 +288,16 @@ static inline int rig_segment_fd(struct rig *r, uint64_t number)
 	fd = openat(r->dir_fd, name, O_RDWR | O_CLOEXEC);
 	assert_true(fd >= 0);
 	return fd;
+}
+
+/* Turns these bits of the byte at off; done twice it is as before. */
+static inline void rig_flip(int fd, off_t off, uint8_t bits)
+{
+	uint8_t byte = 0;
+
+	assert_int_equal(io_pread_all(fd, &byte, 1, off), 0);
+	byte ^= bits;
+	assert_int_equal(io_pwrite_all(fd, &byte, 1, off), 0);
 }
 
 #endif

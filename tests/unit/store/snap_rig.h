@@ -164,6 +164,18 @@ static inline void parcel_pack(struct parcel *c, struct snap_rig *from,
 				 0);
 }
 
+/* A state grown by count entries, its snapshot, and all of that as a parcel. */
+static inline struct raft_snapshot_meta parcel_make(struct parcel *c, struct snap_rig *from,
+						    unsigned count)
+{
+	struct raft_snapshot_meta meta;
+
+	snap_fill(from, count);
+	meta = snap_create(from, NULL);
+	parcel_pack(c, from, &meta);
+	return meta;
+}
+
 static inline void parcel_release(struct parcel *c)
 {
 	for (uint32_t n = 0; n < c->count; n++)

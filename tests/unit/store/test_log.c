@@ -26,8 +26,7 @@ static void reopened_log_is_the_same(void **state)
 	rig_setup(&r);
 	for (uint64_t i = 1; i <= 40; i++)
 		assert_int_equal(rig_append(&r, i, 1, 1 + i / 10, 900), 0);
-	rig_crash(&r);
-	assert_int_equal(rig_start(&r), 0);
+	rig_reopen(&r);
 	assert_int_equal(store_log_last_index(r.log), 40);
 	for (uint64_t i = 1; i <= 40; i++)
 		assert_int_equal(rig_expect(&r, i, i, 1 + i / 10, 900), 0);
@@ -79,8 +78,7 @@ static void configuration_entries_are_known_without_reading(void **state)
 	/* A replaced suffix takes them with it, also after recovery. */
 	assert_int_equal(rig_append(&r, 6, 1, 2, 10), 0);
 	expect_confs(&r, (const uint64_t[]){ 2, 5 }, 2);
-	rig_crash(&r);
-	assert_int_equal(rig_start(&r), 0);
+	rig_reopen(&r);
 	expect_confs(&r, (const uint64_t[]){ 2, 5 }, 2);
 	rig_teardown(&r);
 }
@@ -120,8 +118,7 @@ static void group_larger_than_a_segment_is_split(void **state)
 	assert_int_equal(rig_append(&r, 2, 30, 1, 3000), 0);
 	assert_true(r.log->segment_count > 5);
 	assert_int_equal(rig_expect(&r, 2, 31, 1, 3000), 0);
-	rig_crash(&r);
-	assert_int_equal(rig_start(&r), 0);
+	rig_reopen(&r);
 	assert_int_equal(rig_expect(&r, 1, 1, 1, 100), 0);
 	assert_int_equal(rig_expect(&r, 2, 31, 1, 3000), 0);
 	rig_teardown(&r);
@@ -155,14 +152,12 @@ static void later_entries_replace_the_suffix(void **state)
 		assert_int_equal(rig_expect(&r, 1, 5, 1, 50), 0);
 		assert_int_equal(rig_expect(&r, 6, 7, 2, 60), 0);
 		assert_int_equal(rig_expect(&r, 8, 8, 1, 50), -EINVAL);
-		rig_crash(&r);
-		assert_int_equal(rig_start(&r), 0);
+		rig_reopen(&r);
 	}
 	/* The same content again at the same place is no mistake. */
 	assert_int_equal(rig_append(&r, 6, 2, 2, 60), 0);
 	assert_int_equal(rig_append(&r, 8, 1, 2, 60), 0);
-	rig_crash(&r);
-	assert_int_equal(rig_start(&r), 0);
+	rig_reopen(&r);
 	assert_int_equal(rig_expect(&r, 6, 8, 2, 60), 0);
 	rig_teardown(&r);
 }
@@ -172,17 +167,14 @@ static void suffix_may_be_replaced_across_segments(void **state)
 	struct rig r;
 
 	rig_setup(&r);
-	for (uint64_t i = 1; i <= 30; i++)
-		assert_int_equal(rig_append(&r, i, 1, 1, 2000), 0);
+	rig_append_each(&r, 1, 30, 1, 2000);
 	assert_int_equal(rig_append(&r, 3, 1, 2, 2000), 0);
-	for (uint64_t i = 4; i <= 20; i++)
-		assert_int_equal(rig_append(&r, i, 1, 2, 2000), 0);
+	rig_append_each(&r, 4, 20, 2, 2000);
 	for (int round = 0; round < 2; round++) {
 		assert_int_equal(store_log_last_index(r.log), 20);
 		assert_int_equal(rig_expect(&r, 1, 2, 1, 2000), 0);
 		assert_int_equal(rig_expect(&r, 3, 20, 2, 2000), 0);
-		rig_crash(&r);
-		assert_int_equal(rig_start(&r), 0);
+		rig_reopen(&r);
 	}
 	rig_teardown(&r);
 }
@@ -223,8 +215,7 @@ static void cut_prefix_is_gone_and_the_rest_stays(void **state)
 		assert_int_equal(term, 1 + at / 7);
 		assert_false(store_log_term_at(r.log, at - 1, &term));
 		assert_int_equal(rig_expect(&r, at, at, 1 + at / 7, 2000), -ENOENT);
-		rig_crash(&r);
-		assert_int_equal(rig_start(&r), 0);
+		rig_reopen(&r);
 		assert_int_equal(r.log->base_index, at);
 		assert_int_equal(store_log_last_index(r.log), 60);
 		for (uint64_t i = at + 1; i <= 60; i++)
@@ -235,8 +226,7 @@ static void cut_prefix_is_gone_and_the_rest_stays(void **state)
 	assert_int_equal(store_log_live_bytes(r.log), 0);
 	assert_int_equal(rig_append(&r, 61, 1, 100, 10), 0);
 	assert_int_equal(rig_append(&r, 60, 1, 100, 10), -EINVAL);
-	rig_crash(&r);
-	assert_int_equal(rig_start(&r), 0);
+	rig_reopen(&r);
 	assert_int_equal(rig_expect(&r, 61, 61, 100, 10), 0);
 	rig_teardown(&r);
 }
@@ -251,8 +241,7 @@ static void recycled_segments_show_nothing_of_their_past(void **state)
 	for (int round = 0; round < 20; round++) {
 		for (int i = 0; i < 12; i++)
 			assert_int_equal(rig_append(&r, next++, 1, 1, 2000), 0);
-		rig_crash(&r);
-		assert_int_equal(rig_start(&r), 0);
+		rig_reopen(&r);
 		assert_int_equal(store_log_last_index(r.log), next - 1);
 		assert_int_equal(rig_expect(&r, next - 5, next - 1, 1, 2000), 0);
 		cut(&r, next - 3);
@@ -267,8 +256,7 @@ static void reader_keeps_a_segment_that_is_cut_away(void **state)
 	struct log_segment *held;
 
 	rig_setup(&r);
-	for (uint64_t i = 1; i <= 30; i++)
-		assert_int_equal(rig_append(&r, i, 1, 1, 3000), 0);
+	rig_append_each(&r, 1, 30, 1, 3000);
 	held = r.log->segments[0];
 	atomic_fetch_add(&held->refs, 1);
 	cut(&r, 29);
@@ -283,11 +271,9 @@ static void crash_inside_a_cut_is_finished_by_the_next_open(void **state)
 	struct rig r;
 
 	rig_setup(&r);
-	for (uint64_t i = 1; i <= 60; i++)
-		assert_int_equal(rig_append(&r, i, 1, 1, 2000), 0);
+	rig_append_each(&r, 1, 60, 1, 2000);
 	store_log_plan_cut(r.log, 50, &r.roots); /* the superblock is written, and then */
-	rig_crash(&r);
-	assert_int_equal(rig_start(&r), 0);
+	rig_reopen(&r);
 	assert_int_equal(files_with(&r, "seg"), r.log->segment_count);
 	assert_int_equal(r.log->base_index, 50);
 	assert_int_equal(rig_expect(&r, 51, 60, 1, 2000), 0);
@@ -301,8 +287,7 @@ static void reset_log_begins_behind_its_base(void **state)
 	bool torn;
 
 	rig_setup(&r);
-	for (uint64_t i = 1; i <= 20; i++)
-		assert_int_equal(rig_append(&r, i, 1, 1, 2000), 0);
+	rig_append_each(&r, 1, 20, 1, 2000);
 	store_log_plan_reset(r.log, 100, 7, &r.roots);
 	assert_int_equal(rig_probe(&r, &last, &torn), 0); /* a crash before it is carried out */
 	assert_int_equal(last, 100);
@@ -310,8 +295,7 @@ static void reset_log_begins_behind_its_base(void **state)
 	assert_int_equal(files_with(&r, "seg"), 0);
 	assert_int_equal(rig_append(&r, 21, 1, 7, 10), -EINVAL);
 	assert_int_equal(rig_append(&r, 101, 2, 7, 10), 0);
-	rig_crash(&r);
-	assert_int_equal(rig_start(&r), 0);
+	rig_reopen(&r);
 	assert_int_equal(r.log->base_index, 100);
 	assert_int_equal(rig_expect(&r, 101, 102, 7, 10), 0);
 	rig_teardown(&r);
@@ -325,8 +309,7 @@ static void load_stops_at_its_byte_limit_with_at_least_one(void **state)
 
 	rig_setup(&r);
 	assert_int_equal(rig_append(&r, 1, 10, 1, 1000), 0);
-	for (uint64_t i = 11; i <= 20; i++)
-		assert_int_equal(rig_append(&r, i, 1, 1, 1000), 0);
+	rig_append_each(&r, 11, 20, 1, 1000);
 	for (size_t max = 0; max < 15000; max += 500) {
 		assert_int_equal(store_log_load(r.log, 3, 20, max, &v, &count, NULL), 0);
 		assert_true(count >= 1 && (count == 1 || count * 1000 <= max));
@@ -340,15 +323,12 @@ static void load_stops_at_its_byte_limit_with_at_least_one(void **state)
 static void load_finds_damage(void **state)
 {
 	struct rig r;
-	uint8_t byte = 0;
 	int fd;
 
 	rig_setup(&r);
 	assert_int_equal(rig_append(&r, 1, 2, 1, 1000), 0);
 	fd = rig_segment_fd(&r, 1);
-	assert_int_equal(io_pread_all(fd, &byte, 1, 5000), 0);
-	byte ^= 1;
-	assert_int_equal(io_pwrite_all(fd, &byte, 1, 5000), 0);
+	rig_flip(fd, 5000, 1);
 	close(fd);
 	assert_int_equal(rig_expect(&r, 1, 2, 1, 1000), -EUCLEAN);
 	rig_teardown(&r);
@@ -435,13 +415,11 @@ static void any_flipped_byte_of_a_durable_frame_is_damage(void **state)
 	fd = rig_segment_fd(&r, 1);
 	/* The header of the segment and both frames that a later one knows to be durable. */
 	for (off_t off = 0; off < (off_t)f[2].offset; off += off < 4096 ? 37 : 1) {
-		uint8_t good, bad;
+		uint8_t bit = (uint8_t)(1u << off % 8);
 
-		assert_int_equal(io_pread_all(fd, &good, 1, off), 0);
-		bad = good ^ (uint8_t)(1u << off % 8);
-		assert_int_equal(io_pwrite_all(fd, &bad, 1, off), 0);
+		rig_flip(fd, off, bit);
 		assert_int_equal(rig_probe(&r, &last, &torn), -EUCLEAN);
-		assert_int_equal(io_pwrite_all(fd, &good, 1, off), 0);
+		rig_flip(fd, off, bit);
 	}
 	assert_int_equal(rig_probe(&r, &last, &torn), 0);
 	assert_int_equal(last, 7);
@@ -460,18 +438,14 @@ static void last_frame_is_torn_above_the_floor_and_damage_below(void **state)
 	three_frames(&r, f);
 	fd = rig_segment_fd(&r, 1);
 	for (off_t off = (off_t)f[2].offset; off < (off_t)(f[2].offset + f[2].size_bytes); off++) {
-		uint8_t good, bad;
-
-		assert_int_equal(io_pread_all(fd, &good, 1, off), 0);
-		bad = good ^ 0x10;
-		assert_int_equal(io_pwrite_all(fd, &bad, 1, off), 0);
+		rig_flip(fd, off, 0x10);
 		r.roots.synced_frame = 2;
 		assert_int_equal(rig_probe(&r, &last, &torn), 0);
 		assert_int_equal(last, 4);
 		assert_true(torn);
 		r.roots.synced_frame = 3;
 		assert_int_equal(rig_probe(&r, &last, &torn), -EUCLEAN);
-		assert_int_equal(io_pwrite_all(fd, &good, 1, off), 0);
+		rig_flip(fd, off, 0x10);
 	}
 	close(fd);
 	rig_dir_close(&r);
@@ -511,20 +485,16 @@ static void damage_in_an_older_segment_is_never_torn(void **state)
 	int fd;
 
 	rig_setup(&r);
-	for (uint64_t i = 1; i <= 20; i++)
-		assert_int_equal(rig_append(&r, i, 1, 1, 2000), 0);
+	rig_append_each(&r, 1, 20, 1, 2000);
 	for (size_t i = 0; i + 1 < r.log->frame_count; i++) {
 		struct log_frame *f = &r.log->frames[i];
-		uint8_t good, bad;
 
 		if (f->segment == r.log->segments[r.log->segment_count - 1])
 			break;
 		fd = rig_segment_fd(&r, f->segment->number);
-		assert_int_equal(io_pread_all(fd, &good, 1, (off_t)f->offset + 700), 0);
-		bad = good ^ 1;
-		assert_int_equal(io_pwrite_all(fd, &bad, 1, (off_t)f->offset + 700), 0);
+		rig_flip(fd, (off_t)f->offset + 700, 1);
 		assert_int_equal(rig_probe(&r, &last, &torn), -EUCLEAN);
-		assert_int_equal(io_pwrite_all(fd, &good, 1, (off_t)f->offset + 700), 0);
+		rig_flip(fd, (off_t)f->offset + 700, 1);
 		close(fd);
 	}
 	rig_teardown(&r);
@@ -537,8 +507,7 @@ static void missing_segment_is_damage(void **state)
 	bool torn;
 
 	rig_setup(&r);
-	for (uint64_t i = 1; i <= 20; i++)
-		assert_int_equal(rig_append(&r, i, 1, 1, 2000), 0);
+	rig_append_each(&r, 1, 20, 1, 2000);
 	r.roots.synced_frame = 20;
 	for (size_t i = 0; i < r.log->segment_count; i++) {
 		char name[SPARE_NAME_SIZE];
@@ -649,8 +618,7 @@ static void spares_are_made_when_half_is_used_and_never_when_idle(void **state)
 	for (int i = 0; i < 500 && files_with(&r, "spare") < 2; i++)
 		usleep(10000);
 	assert_int_equal(files_with(&r, "spare"), 2);
-	rig_crash(&r);
-	assert_int_equal(rig_start(&r), 0);
+	rig_reopen(&r);
 	assert_int_equal(r.log->spares.count, 2);
 	rig_teardown(&r);
 }

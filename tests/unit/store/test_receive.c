@@ -14,9 +14,7 @@ static void an_installed_state_equals_the_source(void **state)
 	struct raft_snapshot_meta meta;
 	struct parcel c;
 
-	snap_fill(&p[0], 200);
-	meta = snap_create(&p[0], NULL);
-	parcel_pack(&c, &p[0], &meta);
+	meta = parcel_make(&c, &p[0], 200);
 	assert_int_equal(parcel_receive(&c, &p[1]), 0);
 	assert_int_equal(snap_check_state(p[1].r.kv, b), 1); /* not active yet */
 	assert_int_equal(snap_install(&p[1], &meta), 0);
@@ -43,9 +41,7 @@ static void chunks_may_come_in_any_order(void **state)
 	struct prng rng;
 	uint32_t *order;
 
-	snap_fill(&p[0], 300);
-	meta = snap_create(&p[0], NULL);
-	parcel_pack(&c, &p[0], &meta);
+	meta = parcel_make(&c, &p[0], 300);
 	order = mem_calloc(c.count, sizeof(*order));
 	prng_init(&rng, 5);
 	for (uint32_t n = 0; n < c.count; n++) {
@@ -84,9 +80,7 @@ static void a_broken_fetch_is_resumed(void **state)
 	uint32_t pulled, sum = 0;
 	struct parcel c;
 
-	snap_fill(&p[0], 300);
-	meta = snap_create(&p[0], NULL);
-	parcel_pack(&c, &p[0], &meta);
+	meta = parcel_make(&c, &p[0], 300);
 	assert_true(c.count > 8);
 	for (int i = 0; i < 3; i++) {
 		rx = parcel_pull(&c, &p[1], 3, &pulled);
@@ -114,9 +108,7 @@ static void a_later_image_asks_only_for_what_changed(void **state)
 	uint32_t pulled;
 	struct parcel c;
 
-	snap_fill(&p[0], 300);
-	meta = snap_create(&p[0], NULL);
-	parcel_pack(&c, &p[0], &meta);
+	meta = parcel_make(&c, &p[0], 300);
 	rx = parcel_pull(&c, &p[1], c.count - 1, &pulled); /* breaks off before the last chunk */
 	store_receive_free(rx);
 	parcel_release(&c);
@@ -140,9 +132,7 @@ static void damage_is_refused_before_use(void **state)
 	struct prng rng;
 
 	prng_init(&rng, 9);
-	snap_fill(&p[0], 40);
-	meta = snap_create(&p[0], NULL);
-	parcel_pack(&c, &p[0], &meta);
+	meta = parcel_make(&c, &p[0], 40);
 	for (size_t bit = 0; bit < c.manifest.len * 8; bit++) {
 		c.manifest.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
 		assert_int_equal(store_receive_begin(p[1].r.store, &meta, c.manifest.data,
@@ -196,9 +186,7 @@ static void a_chunk_that_rots_here_is_fetched_again(void **state)
 	struct parcel c;
 	int fd;
 
-	snap_fill(&p[0], 100);
-	meta = snap_create(&p[0], NULL);
-	parcel_pack(&c, &p[0], &meta);
+	meta = parcel_make(&c, &p[0], 100);
 	rx = parcel_pull(&c, &p[1], UINT32_MAX, &pulled);
 	assert_int_equal(manifest_decode(&m, c.manifest.data, c.manifest.len), 0);
 	chunk_name(manifest_hash(&m, 2), name);
@@ -265,9 +253,7 @@ static void an_image_that_is_not_what_it_says_is_refused(void **state)
 	struct buf image = BUF_INIT;
 	struct parcel c, forged;
 
-	snap_fill(&p[0], 60);
-	meta = snap_create(&p[0], NULL);
-	parcel_pack(&c, &p[0], &meta);
+	meta = parcel_make(&c, &p[0], 60);
 	parcel_image(&c, &image);
 	for (int i = 0; i < 6; i++) {
 		size_t at = image.len - 5000; /* within the noise of some block */
@@ -302,9 +288,7 @@ static void one_fetch_at_a_time(void **state)
 	struct parcel c;
 	uint32_t pulled;
 
-	snap_fill(&p[0], 3);
-	meta = snap_create(&p[0], NULL);
-	parcel_pack(&c, &p[0], &meta);
+	meta = parcel_make(&c, &p[0], 3);
 	rx = parcel_pull(&c, &p[1], 1, &pulled);
 	assert_int_equal(store_receive_begin(p[1].r.store, &meta, c.manifest.data, c.manifest.len,
 					     &second, &p[1].r.err),
@@ -326,9 +310,7 @@ static void making_a_snapshot_spares_a_fetch_in_progress(void **state)
 	uint32_t pulled;
 	struct parcel c;
 
-	snap_fill(&p[0], 200);
-	meta = snap_create(&p[0], NULL);
-	parcel_pack(&c, &p[0], &meta);
+	meta = parcel_make(&c, &p[0], 200);
 	rx = parcel_pull(&c, &p[1], 4, &pulled);
 	snap_fill(&p[1], 5);
 	own = snap_create(&p[1], NULL);
@@ -398,9 +380,7 @@ static void making_serving_and_receiving_do_not_disturb_each_other(void **state)
 	uint32_t pulled;
 	struct parcel c;
 
-	snap_fill(&p[0], 200);
-	meta = snap_create(&p[0], NULL);
-	parcel_pack(&c, &p[0], &meta);
+	meta = parcel_make(&c, &p[0], 200);
 	assert_int_equal(pthread_create(&maker, NULL, make_snapshots, &make), 0);
 	assert_int_equal(pthread_create(&server, NULL, serve, &reads), 0);
 	for (uint32_t i = 1; i <= c.count / 2; i++) {
@@ -430,9 +410,7 @@ static void an_outdated_fetch_is_forgotten(void **state)
 	uint32_t pulled;
 	struct parcel c;
 
-	snap_fill(&p[0], 100);
-	meta = snap_create(&p[0], NULL);
-	parcel_pack(&c, &p[0], &meta);
+	meta = parcel_make(&c, &p[0], 100);
 	rx = parcel_pull(&c, &p[1], 2, &pulled);
 	store_receive_free(rx);
 	snap_fill(&p[1], 120); /* it caught up by the log */
@@ -449,9 +427,7 @@ static void a_stale_install_is_refused(void **state)
 	struct raft_snapshot_meta meta;
 	struct parcel c;
 
-	snap_fill(&p[0], 20);
-	meta = snap_create(&p[0], NULL);
-	parcel_pack(&c, &p[0], &meta);
+	meta = parcel_make(&c, &p[0], 20);
 	assert_int_equal(parcel_receive(&c, &p[1]), 0);
 	snap_fill(&p[1], 20); /* the very entries, by the log */
 	assert_int_equal(snap_install(&p[1], &meta), -ESTALE);
@@ -470,9 +446,7 @@ static void a_log_suffix_after_the_snapshot_survives(void **state)
 	struct raft_snapshot_meta meta;
 	struct parcel c;
 
-	snap_fill(&p[0], 20);
-	meta = snap_create(&p[0], NULL);
-	parcel_pack(&c, &p[0], &meta);
+	meta = parcel_make(&c, &p[0], 20);
 	assert_int_equal(store_rig_persist(&p[1].r, false, 1, 2, meta.index + 9, 100), 0);
 	assert_int_equal(parcel_receive(&c, &p[1]), 0);
 	assert_int_equal(snap_install(&p[1], &meta), 0);
@@ -491,9 +465,7 @@ static void a_log_of_another_history_goes(void **state)
 	struct raft_snapshot_meta meta;
 	struct parcel c;
 
-	snap_fill(&p[0], 20);
-	meta = snap_create(&p[0], NULL);
-	parcel_pack(&c, &p[0], &meta);
+	meta = parcel_make(&c, &p[0], 20);
 	assert_int_equal(store_rig_persist(&p[1].r, true, 2, 2, meta.index + 9, 100), 0);
 	assert_int_equal(parcel_receive(&c, &p[1]), 0);
 	assert_int_equal(snap_install(&p[1], &meta), 0);
@@ -531,9 +503,7 @@ static void receive_and_install_survive_every_disk_fault(void **state)
 	bool installed = false;
 	struct parcel c;
 
-	snap_fill(&p[0], 40);
-	meta = snap_create(&p[0], NULL);
-	parcel_pack(&c, &p[0], &meta);
+	meta = parcel_make(&c, &p[0], 40);
 	for (unsigned nth = 1; !installed; nth++) {
 		int ret;
 
@@ -600,9 +570,7 @@ static void a_kill_at_any_moment_leaves_an_openable_store(void **state)
 	uint64_t us;
 
 	prng_init(&rng, 11);
-	snap_fill(&p[0], 250);
-	meta = snap_create(&p[0], NULL);
-	parcel_pack(&c, &p[0], &meta);
+	meta = parcel_make(&c, &p[0], 250);
 	us = live_us(&p[1], &c);
 	store_rig_close(&p[0].r); /* the child is to start without threads */
 	for (int round = 0; round < CRASH_ROUNDS; round++) {
