@@ -73,6 +73,7 @@ struct store_log {
 	uint64_t fresh_id;
 	bool tail_synced;    /* nothing in the newest segment waits for fdatasync */
 	bool failed;         /* a write or sync failed */
+	bool unproven;       /* recovery: no floor says that the last frame had been durable */
 	bool torn;           /* recovery: the bytes at append_offset are a frame that is no good */
 	uint64_t torn_index; /* ... the lowest index that it may have held */
 	struct buf scratch;

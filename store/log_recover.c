@@ -504,6 +504,7 @@ int store_log_open(struct store_log **log, int dir_fd, const char *path,
 		store_log_close(l);
 		return ret;
 	}
+	l->unproven = l->pos.last.number > roots->synced_frame;
 	l->synced_frame = l->pos.last.number;
 	*log = l;
 	return 0;
@@ -531,6 +532,29 @@ void store_log_close(struct store_log *log)
  */
 
 /*
+ * Writes what was read once more. After an fsync that failed, the pages are clean though they never
+ * reached the disk, and another fsync would return 0 and do nothing; only a page that is written again
+ * is dirty again. Without doubt about the frames, the header alone may be such a page.
+ */
+static int write_again(struct store_log *log, struct log_segment *seg)
+{
+	uint64_t end = log->unproven ? log->append_offset : SEGMENT_HEADER_SIZE;
+	uint8_t *chunk = mem_alloc((size_t)min_u64(SEARCH_STEP, end));
+	int ret = 0;
+
+	MARK_IF(log->unproven, "store.recover.tail-written-again");
+	for (uint64_t off = 0; off < end && ret == 0; off += SEARCH_STEP) {
+		size_t len = (size_t)min_u64(SEARCH_STEP, end - off);
+
+		ret = io_pread_all(seg->fd, chunk, len, (off_t)off);
+		if (ret == 0)
+			ret = log->io->pwrite(seg->fd, chunk, len, (off_t)off);
+	}
+	free(chunk);
+	return ret;
+}
+
+/*
  * What was read may live in the page cache alone: make it durable before anything builds on it. A
  * torn tail is overwritten with zeros, so that no later frame can make a leftover of it look like
  * its successor.
@@ -539,7 +563,7 @@ static int settle_tail(struct store_log *log)
 {
 	struct log_segment *seg = log->segments[log->segment_count - 1];
 	uint8_t *zeros;
-	int ret = 0;
+	int ret = write_again(log, seg);
 
 	if (log->torn) {
 		log_warning("store",
@@ -555,7 +579,9 @@ static int settle_tail(struct store_log *log)
 		free(zeros);
 	}
 	log->torn = false;
-	return ret < 0 ? ret : log->io->fdatasync(seg->fd);
+	if (ret == 0)
+		ret = log->io->fdatasync(seg->fd);
+	return ret < 0 ? ret : log->io->fsync_dir(log->dir_fd);
 }
 
 static int adopt_spares(struct store_log *log)
