@@ -15,7 +15,7 @@
 #include "store/log.h"
 #include "store/store_internal.h"
 
-#define INIT_TERM  1u
+#define INIT_TERM 1u
 #define INIT_INDEX 1u
 
 static bool may_stand_beside(const char *name)
@@ -51,11 +51,34 @@ static bool is_empty_dir(int dir_fd, const char *name)
 	return unlinkat(dir_fd, name, AT_REMOVEDIR) == 0;
 }
 
+/* All but the marker, durably: as long as anything else is there, the marker tells what it is. */
+static int remove_all_but_marker(int group_fd)
+{
+	int fd = openat(group_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *d;
+	int ret = 0;
+
+	if (dir == NULL) {
+		ret = -errno;
+		if (fd >= 0)
+			close(fd);
+		return ret;
+	}
+	while (ret == 0 && (d = readdir(dir)) != NULL)
+		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0 &&
+		    strcmp(d->d_name, STORE_UNFINISHED) != 0)
+			ret = io_remove_tree(group_fd, d->d_name);
+	closedir(dir);
+	return ret < 0 ? ret : io_fsync_dir(group_fd);
+}
+
 /* Clears away what an unfinished init left; -EEXIST when there is a store. */
 static int clear_group(int dir_fd, const char *dir, const char *name, struct err *err)
 {
 	struct superblock sb;
 	int group_fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool unfinished;
 	int fd = -1, ret;
 
 	if (group_fd < 0 && errno == ENOENT)
@@ -66,9 +89,12 @@ static int clear_group(int dir_fd, const char *dir, const char *name, struct err
 	ret = store_read_superblock(group_fd, dir, O_RDONLY, &fd, &sb, NULL);
 	if (fd >= 0)
 		close(fd);
+	unfinished = ret == -EINVAL;
+	if (unfinished)
+		ret = remove_all_but_marker(group_fd);
 	close(group_fd);
-	if (ret == -EINVAL)
-		ret = io_remove_tree(dir_fd, name);
+	if (unfinished)
+		ret = ret < 0 ? ret : io_remove_tree(dir_fd, name);
 	else if (is_empty_dir(dir_fd, name))
 		ret = 0;
 	else

@@ -412,10 +412,8 @@ static int vfs_open(sqlite3_vfs *vfs, sqlite3_filename path, sqlite3_file *f, in
 		    int *out_flags)
 {
 	struct vfs_file *v = vfs_file(f);
-	struct sim_inode *there;
 	struct sim_disk *d;
 	const char *rest;
-	bool is_new;
 	int ret;
 
 	(void)vfs;
@@ -425,13 +423,12 @@ static int vfs_open(sqlite3_vfs *vfs, sqlite3_filename path, sqlite3_file *f, in
 	d = sim_disk_of(path, &rest);
 	if (!d || d->dead)
 		return SQLITE_CANTOPEN;
-	is_new = sim_lookup(d->root, rest, &there) < 0;
 	ret = sim_name_open(d->root, rest, open_flags(flags), &v->file);
 	if (ret < 0)
 		return ret == -ENOSPC ? SQLITE_FULL : SQLITE_CANTOPEN;
 	if (flags & SQLITE_OPEN_DELETEONCLOSE)
 		(void)sim_name_unlink(d->root, rest, false);
-	v->sync_dir = is_new && is_journal(flags);
+	v->sync_dir = flags & SQLITE_OPEN_CREATE && is_journal(flags);
 	v->base.pMethods = &vfs_methods;
 	if (out_flags)
 		*out_flags = flags;
