@@ -194,8 +194,8 @@ static void list_end(struct replica *r)
 void sessions_listed(struct replica *r, struct job_read *read)
 {
 	struct sessions *t = &r->sessions;
-	const uint8_t *name = read->reply.data;
-	const uint8_t *end = name + read->reply.len;
+	const uint8_t *names = read->reply.data;
+	size_t len = read->reply.len;
 
 	if (read->stamp != t->epoch)
 		return;
@@ -204,14 +204,14 @@ void sessions_listed(struct replica *r, struct job_read *read)
 		t->list_ms = t->clock_ms + LIST_AGAIN_MS;
 		return;
 	}
-	if (name == end) {
+	if (len == 0) {
 		list_end(r);
 		return;
 	}
-	for (; name < end; name += FS_SESSION_NAME_SIZE)
-		if (!ended_meanwhile(t, name))
-			is_there(r, name, load_le64(name + KV_UUID_SIZE));
-	list_page(r, end - FS_SESSION_NAME_SIZE);
+	for (size_t off = 0; off < len; off += FS_SESSION_NAME_SIZE)
+		if (!ended_meanwhile(t, names + off))
+			is_there(r, names + off, load_le64(names + off + KV_UUID_SIZE));
+	list_page(r, names + len - FS_SESSION_NAME_SIZE);
 }
 
 void sessions_applied(struct replica *r, const struct job_apply *apply)

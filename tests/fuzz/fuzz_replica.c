@@ -271,11 +271,11 @@ static void frame_of_bulk(struct world *w, struct cursor *c)
 static void step(struct world *w, struct cursor *c)
 {
 	static const uint8_t types[] = { NET_FORWARD, NET_FORWARD_REPLY, NET_NODE_STATUS, NET_RAFT,
-					 255 };
+					 255,         NET_NODE_KEPT };
 	uint8_t byte = cursor_u8(c);
 	uint64_t client = 1 + byte / 16 % CLIENTS, peer = 2 + byte / 16 % 2;
 
-	switch (byte % 12) {
+	switch (byte % 13) {
 	case 0:
 	case 1:
 	case 2:
@@ -286,16 +286,17 @@ static void step(struct world *w, struct cursor *c)
 	case 5:
 	case 6:
 	case 7:
-		frame_from_peer(w, peer, types[byte % 12 - 3], c);
-		break;
 	case 8:
-		frame_of_bulk(w, c);
+		frame_from_peer(w, peer, types[byte % 13 - 3], c);
 		break;
 	case 9:
+		frame_of_bulk(w, c);
+		break;
+	case 10:
 		w->now_ms += byte & 128 ? 20000 : 50;
 		replica_tick(w->r);
 		break;
-	case 10:
+	case 11:
 		replica_client_close(w->r, client);
 		replica_client_open(w->r, client);
 		break;

@@ -30,7 +30,9 @@ static void execute(const void *record, size_t len, const struct session_record 
 {
 	struct kv_batch_head head = {
 		.has_session = true,
-		.session_id = cursor_u8(c) % 4 == 0 ? r->id : 0,
+		.session_id = cursor_u8(c) % 4 != 0 ? (len > 0 ? r->id : 100) : 50,
+		.begins = len == 0,
+		.stamp = 7,
 		.low = r->low + cursor_u8(c) % 8,
 		.status = -(int32_t)(cursor_u8(c) % 40),
 	};
@@ -49,7 +51,7 @@ static void execute(const void *record, size_t len, const struct session_record 
 	}
 	check_record(out.data + 6, out.len - 6, &after);
 	assert(after.low >= r->low && after.highest >= head.seq && after.count > 0);
-	assert(len == 0 || after.id == r->id);
+	assert(after.id == (len > 0 ? r->id : 100) && after.stamp == (len > 0 ? r->stamp : 7));
 	assert(session_record_execute(out.data + 6, out.len - 6, &head, 101, &again) < 0);
 	buf_release(&again);
 	buf_release(&out);

@@ -155,6 +155,10 @@ static struct kv_batch_head sample_head(bool session)
 		.uuid = { 3 },
 		.seq = 5,
 		.low = 4,
+		.session_id = session ? 10 : 0,
+		.begins = session,
+		.stamp = session ? 8 : 0,
+		.log_ms = 77,
 		.reply = (const uint8_t *)"reply",
 		.reply_len = 5,
 	};
@@ -184,10 +188,22 @@ static void seed_batch(void)
 		{ .type = KV_BLOCK_DROP, .ino = 2, .block = 0, .len = 9 },
 	};
 	struct kv_batch_head head = sample_head(true), plain = sample_head(false);
-	struct buf b = BUF_INIT;
+	struct kv_batch_head known = head, ended = plain;
+	struct kv_session_end end = { .uuid = { 4 }, .session_id = 3, .stamp = 2 };
+	struct buf b = BUF_INIT, ends = BUF_INIT;
 
 	kv_batch_encode_head(&plain, &b);
 	put("batch", "empty", &b);
+	kv_session_end_encode(&end, &ends);
+	ended.ends = ends.data;
+	ended.end_count = 1;
+	kv_batch_encode_head(&ended, &b);
+	put("batch", "ends", &b);
+	buf_release(&ends);
+	known.begins = false;
+	known.session_id = 4;
+	kv_batch_encode_head(&known, &b);
+	put("batch", "known", &b);
 	kv_batch_encode_head(&head, &b);
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		kv_mutation_encode(&all[i], &b);
