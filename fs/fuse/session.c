@@ -901,8 +901,11 @@ static void on_reply(struct fs_session *s, const struct fs_msg *m)
 	pthread_mutex_lock(&s->lock);
 	s->last_reply_ms = clock_boot_ms();
 	stamp_heard(s, m->stamp);
-	if (m->session_id != 0 && m->tag >= s->first_tag)
+	if (m->session_id != 0 && m->tag >= s->first_tag) {
+		if (s->session_id == 0)
+			wake_timer(s, 0); /* from now on it is kept */
 		s->session_id = m->session_id;
+	}
 	struct call *c = call_find(s, m->tag);
 
 	bool binds = (m->flags & FS_MSG_FINAL) || !c || c->is_read || !c->retried;
@@ -923,6 +926,8 @@ static void on_kept(struct fs_session *s, const struct fs_msg *m)
 	pthread_mutex_lock(&s->lock);
 	stamp_heard(s, m->stamp);
 	if (m->session_id == s->session_id && m->tag <= now) {
+		if (s->ttl_ms != m->ttl_ms)
+			wake_timer(s, 0);
 		s->ttl_ms = m->ttl_ms;
 		if (!(m->flags & FS_MSG_EXPIRED))
 			s->kept_ms = max_u64(s->kept_ms, m->tag);
