@@ -50,8 +50,10 @@ static void set_term(struct raft *r, uint64_t term, uint64_t vote)
 /* What every change of role has in common (etcd/raft: reset). */
 static void leave_role(struct raft *r)
 {
-	if (r->role == RAFT_LEADER)
+	if (r->role == RAFT_LEADER) {
+		r->counters.step_downs++;
 		reads_fail_all(r);
+	}
 	MARK_IF(r->transfer_to != 0, "raft.transfer.ended-by-role-change");
 	forget_votes(r);
 	reset_timer(r);
@@ -83,6 +85,7 @@ static void become_leader(struct raft *r)
 		voted[i] = r->peers[i].vote != VOTE_NONE;
 	leave_role(r);
 	r->role = RAFT_LEADER;
+	r->counters.elections_won++;
 	set_leader(r, r->options.self);
 	for (size_t i = 0; i < r->peer_count; i++) {
 		struct progress *p = &r->peers[i];
@@ -157,8 +160,10 @@ void election_campaign(struct raft *r, enum campaign kind)
 	leave_role(r);
 	if (kind == CAMPAIGN_PRE) {
 		r->role = RAFT_PRE_CANDIDATE;
+		r->counters.pre_campaigns++;
 	} else {
 		r->role = RAFT_CANDIDATE;
+		r->counters.campaigns++;
 		set_term(r, r->hard.term + 1, r->options.self);
 	}
 	set_leader(r, 0);

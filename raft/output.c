@@ -274,6 +274,7 @@ static void hand_out_load(struct raft *r, struct raft_output *out)
 		if (lo == 0)
 			continue;
 		r->load_turn = i + 1;
+		r->counters.loads++;
 		r->load_lo = lo;
 		r->load_hi =
 			min_u64(lo + RAFT_LOAD_ENTRIES_MAX - 1, tail_cache_first(&r->tail) - 1);

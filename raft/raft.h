@@ -429,12 +429,27 @@ enum raft_role { RAFT_FOLLOWER, RAFT_PRE_CANDIDATE, RAFT_CANDIDATE, RAFT_LEADER 
 
 enum raft_peer_state { RAFT_PROBE, RAFT_REPLICATE, RAFT_SNAPSHOT };
 
+/* Counted since the start; none ever goes back. */
+struct raft_counters {
+	uint64_t pre_campaigns, campaigns, elections_won;
+	uint64_t step_downs; /* from leader */
+	uint64_t appends_sent, entries_sent, heartbeats_sent;
+	uint64_t appends_refused; /* answers to the leader: the logs did not match */
+	uint64_t snapshots_offered, snapshots_installed;
+	uint64_t proposals_refused; /* at a limit */
+	uint64_t conf_changes;      /* put into force */
+	uint64_t transfers;         /* begun by this leader */
+	uint64_t read_rounds, loads;
+};
+
 struct raft_peer_status {
 	uint64_t id;
 	enum raft_peer_state state;
 	uint64_t match_index, next_index;
 	uint32_t inflight_messages;
 	uint64_t inflight_bytes;
+	uint64_t snapshot_index; /* SNAPSHOT: of the image offered */
+	bool paused;        /* nothing more is sent before the next answer */
 	bool recent_active; /* heard within the last election timeout */
 	bool lease_live;    /* may read by itself: commits wait for it */
 	bool lease_slow;    /* held commits up and gets no lease for a while */
@@ -461,6 +476,13 @@ struct raft_status {
 	uint32_t election_elapsed_ticks;
 	bool own_term_committed; /* leader: reads and evaluation may start */
 	size_t pending_reads;
+	uint64_t transfer_to;   /* leadership is being handed to this node; 0: no */
+	bool conf_joint;        /* in force */
+	bool conf_pending;      /* the log holds a change above what is in force */
+	uint64_t handed_bytes;  /* handed out for apply and not yet APPLIED */
+	uint64_t fetching_index, fetching_from; /* image being fetched or installed; 0: none */
+	bool installing;
+	struct raft_counters counters;
 	struct raft_lease_status lease;
 	size_t peer_count;
 	struct raft_peer_status peers[RAFT_NODES_MAX]; /* leader only */

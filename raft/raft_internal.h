@@ -143,6 +143,7 @@ struct raft {
 	size_t known_count;
 
 	struct reads reads;
+	struct raft_counters counters;
 	struct lease lease;
 	struct incoming_snapshot incoming;
 	struct raft_snapshot_meta snapshot; /* newest local image */

@@ -112,6 +112,7 @@ static bool start_round(struct raft *r)
 	struct reads *s = &r->reads;
 
 	s->round++;
+	r->counters.read_rounds++;
 	s->running = true;
 	s->index = r->commit;
 	for (size_t i = 0; i < s->count; i++)

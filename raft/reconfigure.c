@@ -126,6 +126,7 @@ static void put_into_force(struct raft *r, const struct raft_entry *e)
 	assert(ret == 0); /* checked when it was proposed, received or loaded */
 	membership_set(r, &conf);
 	r->conf_changed = true;
+	r->counters.conf_changes++;
 	if (r->role == RAFT_LEADER)
 		follow_up_as_leader(r);
 }

@@ -59,6 +59,8 @@ bool replication_append_to(struct raft *r, struct progress *p, bool even_if_empt
 	if (p->state == RAFT_PROBE && p->next <= r->tail.last_index)
 		p->paused = true;
 	p->sent_commit = r->commit;
+	r->counters.appends_sent++;
+	r->counters.entries_sent += msg.entry_count;
 	raft_send(r, msg);
 	return true;
 }
@@ -87,6 +89,7 @@ void replication_heartbeat(struct raft *r)
 
 		MARK_IF(p->match < r->commit, "raft.heartbeat.commit-held-at-match");
 		p->sent_commit = commit;
+		r->counters.heartbeats_sent++;
 		raft_send(r, (struct raft_message){ .type = RAFT_MSG_HEARTBEAT,
 						    .to = p->id,
 						    .commit = commit,
@@ -186,6 +189,7 @@ void replication_transfer(struct raft *r, uint64_t to)
 	if (r->role != RAFT_LEADER || p == NULL || !conf_member_votes(m) || r->transfer_to == to)
 		return;
 	r->transfer_to = r->transfer_last = to;
+	r->counters.transfers++;
 	r->election_elapsed = 0; /* it has one election timeout */
 	transfer_if_caught_up(r, p);
 	if (p->match < r->tail.last_index)
@@ -202,6 +206,7 @@ static void append_refused(struct raft *r, struct progress *p, const struct raft
 		hint = tail_find_conflict(&r->tail, hint, msg->hint_term, &unused);
 	MARK_IF(msg->hint_term == 0, "raft.replicate.reject-below-peers-base");
 	MARK_IF(hint < msg->hint_index, "raft.replicate.reject-skips-term");
+	r->counters.appends_refused++;
 	if (!progress_decrease(p, msg->log_index, hint)) {
 		MARK("raft.replicate.reject-stale");
 		return;

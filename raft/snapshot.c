@@ -26,6 +26,7 @@ static bool recently_active(const struct raft *r, const struct progress *p)
 static void send_offer(struct raft *r, struct progress *p)
 {
 	p->snapshot_tick = r->now_ticks;
+	r->counters.snapshots_offered++;
 	raft_send(r,
 		  (struct raft_message){ .type = RAFT_MSG_SNAPSHOT,
 					 .to = p->id,
@@ -278,7 +279,9 @@ void snapshot_on_installed(struct raft *r, const struct raft_snapshot_meta *meta
 		return;
 	}
 	r->incoming.phase = SNAPSHOT_IDLE;
-	if (result == 0)
+	if (result == 0) {
+		r->counters.snapshots_installed++;
 		install(r);
+	}
 	acknowledge(r, r->commit);
 }

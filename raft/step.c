@@ -391,6 +391,7 @@ static int step_propose(struct raft *r, const struct raft_input *in)
 	r->propose_result = ret == 0         ? RAFT_PROPOSE_APPENDED
 			    : ret == -EAGAIN ? RAFT_PROPOSE_BUSY
 					     : RAFT_PROPOSE_NONE;
+	r->counters.proposals_refused += ret == -EAGAIN;
 	return ret;
 }
 
@@ -545,7 +546,17 @@ void raft_status(const struct raft *r, struct raft_status *status)
 					.cache_bytes = r->tail.cache_bytes,
 					.election_elapsed_ticks = r->election_elapsed,
 					.own_term_committed = replication_own_term_committed(r),
-					.pending_reads = r->reads.count };
+					.pending_reads = r->reads.count,
+					.transfer_to = r->transfer_to,
+					.conf_joint = raft_conf_joint(&r->conf),
+					.conf_pending = r->conf_count > 0,
+					.handed_bytes = r->handed_bytes,
+					.installing = r->incoming.phase == SNAPSHOT_INSTALLING,
+					.counters = r->counters };
+	if (r->incoming.phase != SNAPSHOT_IDLE) {
+		status->fetching_index = r->incoming.meta.index;
+		status->fetching_from = r->incoming.from;
+	}
 	lease_status(r, &status->lease);
 	for (size_t i = 0; r->role == RAFT_LEADER && i < r->peer_count; i++) {
 		const struct progress *p = &r->peers[i];
@@ -557,6 +568,8 @@ void raft_status(const struct raft *r, struct raft_status *status)
 			.next_index = p->next,
 			.inflight_messages = p->inflights.count,
 			.inflight_bytes = p->inflights.bytes,
+			.snapshot_index = p->pending_snapshot,
+			.paused = progress_paused(p),
 			.recent_active =
 				progress_heard_within(p, r->now_ticks, r->options.election_ticks),
 			.lease_live = r->now_ns < p->lease.live_until_ns,

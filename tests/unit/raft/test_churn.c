@@ -153,8 +153,9 @@ static void change_members(struct sim *s)
 }
 
 /*
- * A removed node may be thrown away once all members know that it is none. Before, those that do
- * not may need its vote: the entry by which it left is committed, but they cannot know.
+ * A removed node may be thrown away once all members know that it is none and cannot forget it: their
+ * state is durable as of that configuration. Before, they may need its vote: the entry by which it
+ * left is committed, but they do not know, or will not after a power loss.
  */
 static void retire(struct sim *s)
 {
@@ -167,7 +168,8 @@ static void retire(struct sim *s)
 		if (n->retired)
 			continue;
 		/* Nor while it may be on its way back in. */
-		if (!n->up || raft_conf(n->raft)->index != last->index || n->raft->conf_count > 0)
+		if (!n->up || raft_conf(n->raft)->index != last->index ||
+		    n->disk.durable < last->index || n->raft->conf_count > 0)
 			return;
 	}
 	n = &s->node[pick(s, others, outsiders(s, last, others))];
