@@ -186,6 +186,31 @@ static int parse_seconds(const struct opt *o, const char *text, double *out, str
 	return 0;
 }
 
+static int parse_duration(const struct opt *o, const char *text, uint64_t *out, struct err *err)
+{
+	uint64_t v, unit;
+	const char *end = "";
+	int ret;
+
+	if (strcmp(text, "off") == 0) {
+		*out = 0;
+		return 0;
+	}
+	ret = parse_digits(text, &v, &end);
+	unit = strcmp(end, "ms") == 0 ? 1000000 : strcmp(end, "s") == 0 ? 1000000000 : 0;
+	if (ret == -ERANGE || (ret == 0 && unit != 0 && v > INT64_MAX / unit))
+		return bad_value(o, text, err, "too large");
+	if (ret < 0 || unit == 0)
+		return bad_value(o, text, err, "not a duration such as 200ms or 2s, nor 'off'");
+	if (v * unit < (uint64_t)o->min || (o->max != 0 && v * unit > (uint64_t)o->max))
+		return err_set(err, -EINVAL,
+			       "bad value '%s' for option '%s': must be off, or between %" PRId64
+			       " ms and %" PRId64 " ms",
+			       text, o->name, o->min / 1000000, o->max / 1000000);
+	*out = v * unit;
+	return 0;
+}
+
 int opt_set(const struct opt *o, const char *text, void *result, struct err *err)
 {
 	void *field = (char *)result + o->offset;
@@ -214,6 +239,8 @@ int opt_set(const struct opt *o, const char *text, void *result, struct err *err
 		return parse_size(o, text, field, err);
 	case OPT_SECONDS:
 		return parse_seconds(o, text, field, err);
+	case OPT_DURATION:
+		return parse_duration(o, text, field, err);
 	case OPT_FLAG:
 	case OPT_IGNORE:
 		break;

@@ -64,7 +64,8 @@ static void daemon_path(char *out, size_t len)
 static int spawn_node(const struct ctl_args *args, const char *base, int n, pid_t *pid, struct err *err)
 {
 	char program[PATH_MAX], dir[PATH_MAX], log[PATH_MAX], threshold[64], interval[64], ttl[64];
-	char *argv[] = { program, threshold, interval, ttl, dir, NULL };
+	char leases[64] = "--leases=off";
+	char *argv[] = { program, threshold, interval, ttl, leases, dir, NULL };
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	int ret;
@@ -77,6 +78,9 @@ static int spawn_node(const struct ctl_args *args, const char *base, int n, pid_
 	snprintf(interval, sizeof(interval), "--snapshot-interval=%llu",
 		 (unsigned long long)args->snapshot_interval);
 	snprintf(ttl, sizeof(ttl), "--session-ttl=%llu", (unsigned long long)args->session_ttl_ms);
+	if (args->lease_ns > 0)
+		snprintf(leases, sizeof(leases), "--leases=%llums",
+			 (unsigned long long)(args->lease_ns / 1000000));
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0600);

@@ -35,6 +35,7 @@ struct ctl_args {
 	uint64_t id;
 	uint64_t timeout_ms;
 	int64_t snapshot_threshold;
+	uint64_t lease_ns;
 	uint64_t snapshot_interval;
 	uint64_t session_ttl_ms;
 	bool sessions;

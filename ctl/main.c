@@ -64,6 +64,7 @@ static int run_verb(const struct ctl_verb *v, int argc, char **argv)
 		.id = 1,
 		.timeout_ms = 10000,
 		.snapshot_threshold = NODE_SNAPSHOT_THRESHOLD_DEFAULT,
+		.lease_ns = NODE_LEASE_NS_DEFAULT,
 		.session_ttl_ms = NODE_SESSION_TTL_MS_DEFAULT,
 	};
 	struct err err = ERR_INIT;

@@ -40,6 +40,8 @@ const struct opt ctl_cluster_options[] = {
 	{ .name = "session-ttl", .kind = OPT_U64, .offset = AT(session_ttl_ms), .value = "MS",
 	  .def = "30000", .help = "as for quorumfsd", .min = NODE_SESSION_TTL_MS_MIN,
 	  .max = NODE_SESSION_TTL_MS_MAX },
+	{ .name = "leases", .kind = OPT_DURATION, .offset = AT(lease_ns), .value = "TIME", .def = "200ms",
+	  .help = "as for quorumfsd", .min = NODE_LEASE_NS_MIN, .max = NODE_LEASE_NS_MAX },
 	TIMEOUT,
 	FORMAT,
 	HELP,

@@ -28,6 +28,7 @@ struct mount_options {
 	uint64_t max_threads;
 	double attr_timeout, entry_timeout, negative_timeout;
 	int64_t snapshot_threshold;
+	uint64_t lease_ns;
 	uint64_t snapshot_interval;
 	uint64_t session_ttl_ms;
 	const char *log_level, *log_file, *listen, *fsname;

@@ -60,6 +60,9 @@ const struct opt mount_options_table[] = {
 	{ .name = "session-ttl", .kind = OPT_U64, .offset = AT(session_ttl_ms), .value = "MS", .def = "30000",
 	  .help = "embedded node: a client unheard for this long ends", .min = NODE_SESSION_TTL_MS_MIN,
 	  .max = NODE_SESSION_TTL_MS_MAX },
+	{ .name = "leases", .kind = OPT_DURATION, .offset = AT(lease_ns), .value = "TIME", .def = "200ms",
+	  .help = "embedded node: length of the leases under which nodes read by themselves; off: none",
+	  .min = NODE_LEASE_NS_MIN, .max = NODE_LEASE_NS_MAX },
 	{ .name = "listen", .kind = OPT_STRING, .offset = AT(listen), .value = "HOST:PORT",
 	  .def = "the node's address in the configuration", .help = "embedded node: address for peers; none: no TCP" },
 	{ .name = "log-level", .kind = OPT_STRING, .offset = AT(log_level), .value = "LEVEL", .def = "info",
@@ -111,6 +114,7 @@ struct mount_options mount_options_default(void)
 		.mount_timeout_s = 60,
 		.max_threads = 16,
 		.snapshot_threshold = NODE_SNAPSHOT_THRESHOLD_DEFAULT,
+		.lease_ns = NODE_LEASE_NS_DEFAULT,
 		.session_ttl_ms = NODE_SESSION_TTL_MS_DEFAULT,
 	};
 }

@@ -242,6 +242,7 @@ static int connect_node(struct served *s, struct err *err)
 	no.snapshot_threshold = o->snapshot_threshold;
 	no.snapshot_interval = o->snapshot_interval;
 	no.session_ttl_ms = o->session_ttl_ms;
+	no.lease_ns = o->lease_ns;
 	ret = node_start(&no, &s->node, err);
 	if (ret == -EBUSY) /* here we know better what to do than the store does */
 		snprintf(err->next, sizeof(err->next), "mount -t quorumfs %.120s/node.sock %.80s", src->dir,

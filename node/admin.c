@@ -107,6 +107,8 @@ static struct json_object *member_json(struct node *node, const struct replica_i
 		put_str(o, "progress", states[progress->state]);
 		put_u64(o, "match_index", progress->match_index);
 		put_bool(o, "active", progress->recent_active);
+		put_bool(o, "lease", progress->lease_live);
+		put_bool(o, "lease_slow", progress->lease_slow);
 	}
 	return o;
 }
@@ -140,6 +142,23 @@ static void put_raft(struct json_object *o, const struct replica_info *info)
 	put_u64(o, "durable_index", st->durable_index);
 	put_u64(o, "snapshot_index", st->snapshot_index);
 	put_u64(o, "uncommitted_bytes", st->uncommitted_bytes);
+}
+
+static void put_leases(struct json_object *o, const struct replica_info *info)
+{
+	const struct raft_lease_status *st = &info->raft.lease;
+	struct json_object *lease = json_object_new_object();
+
+	put_u64(lease, "length_us", st->length_ns / 1000);
+	put_u64(lease, "remaining_us", st->remaining_ns / 1000);
+	put_u64(lease, "holders", st->holders);
+	put_bool(lease, "settings_differ", st->lengths_differ);
+	put_bool(lease, "gate_waiting", st->gate_waiting);
+	put_u64(lease, "gate_waiting_us", st->gate_waiting_ns / 1000);
+	put_u64(lease, "gate_stalls", st->gate_stalls);
+	json_object_object_add(o, "lease", lease);
+	put_u64(o, "local_reads", info->local_reads);
+	put_u64(o, "index_reads", info->index_reads);
 }
 
 static void put_store(struct json_object *o, const struct replica_info *info)
@@ -187,6 +206,7 @@ static void status(struct node *node, struct buf *reply)
 	put_u64(o, "voters", voters);
 	put_u64(o, "voters_up", up);
 	put_raft(o, info);
+	put_leases(o, info);
 	put_store(o, info);
 	for (size_t i = 0; i < conf->count; i++)
 		json_object_array_add(members, member_json(node, info, &conf->members[i]));

@@ -397,6 +397,12 @@ static uint64_t ops_now_ms(void *ctx)
 	return clock_boot_ms();
 }
 
+static uint64_t ops_now_ns(void *ctx)
+{
+	(void)ctx;
+	return clock_boot_ns();
+}
+
 static void ops_fatal(void *ctx, const struct err *err)
 {
 	loop_fail(ctx, err);
@@ -410,6 +416,7 @@ const struct replica_io_ops loop_replica_ops = {
 	.check_done = ops_check_done,
 	.peers = ops_peers,
 	.now_ms = ops_now_ms,
+	.now_ns = ops_now_ns,
 	.fatal = ops_fatal,
 };
 
@@ -440,6 +447,7 @@ static bool run_command(struct node *node, struct command *cmd)
 {
 	switch (cmd->type) {
 	case COMMAND_STOP:
+		replica_leave(node->replica);
 		node->stopping = true;
 		uv_stop(&node->loop);
 		return false;

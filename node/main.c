@@ -16,7 +16,7 @@ struct arguments {
 	int64_t snapshot_threshold;
 	uint64_t snapshot_interval, session_ttl_ms;
 	int64_t segment_bytes;
-	uint64_t tick_ms, readers;
+	uint64_t tick_ms, readers, lease_ns;
 };
 
 static const struct opt options[] = {
@@ -38,8 +38,11 @@ static const struct opt options[] = {
 	{ .name = "segment-size", .kind = OPT_SIZE, .offset = offsetof(struct arguments, segment_bytes),
 	  .value = "BYTES", .def = "0", .help = "size of a log segment; 0: 16M, less on a small disk",
 	  .max = 1024 * 1024 * 1024 },
+	{ .name = "leases", .kind = OPT_DURATION, .offset = offsetof(struct arguments, lease_ns),
+	  .value = "TIME", .def = "200ms", .help = "length of the leases under which nodes read by themselves; off: none",
+	  .min = NODE_LEASE_NS_MIN, .max = NODE_LEASE_NS_MAX },
 	{ .name = "tick", .kind = OPT_U64, .offset = offsetof(struct arguments, tick_ms),
-	  .value = "MS", .def = "50", .help = "length of a tick; elections start after 12 to 24 of them",
+	  .value = "MS", .def = "20", .help = "length of a tick; elections start after 12 to 22 of them",
 	  .min = 5, .max = 10000 },
 	{ .name = "readers", .kind = OPT_U64, .offset = offsetof(struct arguments, readers),
 	  .value = "N", .def = "2", .help = "threads that answer reads", .min = 1, .max = 16 },
@@ -90,6 +93,7 @@ static int parse(int argc, char **argv, struct arguments *a, struct node_options
 	o->session_ttl_ms = a->session_ttl_ms;
 	o->segment_bytes = (uint64_t)a->segment_bytes;
 	o->tick_ms = (uint32_t)a->tick_ms;
+	o->lease_ns = a->lease_ns;
 	o->readers = (uint32_t)a->readers;
 	return 0;
 }
@@ -148,7 +152,8 @@ int main(int argc, char **argv)
 	struct arguments a = {
 		.snapshot_threshold = NODE_SNAPSHOT_THRESHOLD_DEFAULT,
 		.session_ttl_ms = NODE_SESSION_TTL_MS_DEFAULT,
-		.tick_ms = 50,
+		.tick_ms = 20,
+		.lease_ns = NODE_LEASE_NS_DEFAULT,
 		.readers = 2,
 	};
 	struct node_options o;

@@ -5,8 +5,8 @@
 #include "base/clock.h"
 #include "node/node_internal.h"
 
-#define DEFAULT_TICK_MS 50u
-#define DEFAULT_ELECTION_TICKS 12u /* 600 to 1200 ms */
+#define DEFAULT_TICK_MS 20u
+#define DEFAULT_ELECTION_TICKS 11u /* 220 to 440 ms: just above a lease */
 #define DEFAULT_HEARTBEAT_TICKS 2u
 #define DEFAULT_READERS 2u
 #define SEGMENT_BYTES_MIN (4ull * 1024 * 1024)
@@ -21,6 +21,7 @@ struct node_options node_options_default(const char *dir)
 		.tick_ms = DEFAULT_TICK_MS,
 		.election_ticks = DEFAULT_ELECTION_TICKS,
 		.heartbeat_ticks = DEFAULT_HEARTBEAT_TICKS,
+		.lease_ns = NODE_LEASE_NS_DEFAULT,
 		.readers = DEFAULT_READERS,
 		.session_ttl_ms = NODE_SESSION_TTL_MS_DEFAULT,
 	};
@@ -76,6 +77,9 @@ static int make_replica(struct node *node, const struct store_boot *boot, struct
 		.group = node->identity.group,
 		.election_ticks = node->options.election_ticks,
 		.heartbeat_ticks = node->options.heartbeat_ticks,
+		.lease_ns = node->options.lease_ns,
+		.clock_rate_ppm = NODE_CLOCK_RATE_PPM,
+		.tick_ns = node->options.tick_ms * 1000000ull,
 		.snapshot_threshold = node->options.snapshot_threshold,
 		.snapshot_interval = node->options.snapshot_interval,
 		.session_ttl_ms = node->options.session_ttl_ms,

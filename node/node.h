@@ -17,15 +17,23 @@ struct node_options {
 	const char *socket;         /* path; NULL: DIR/node.sock */
 	int64_t snapshot_threshold; /* bytes of log since the last snapshot; -1: off */
 	uint64_t snapshot_interval; /* entries since the last snapshot; 0: not used */
-	uint32_t tick_ms;           /* 0: 50 */
-	uint32_t election_ticks;    /* 0: 12 */
+	uint32_t tick_ms;           /* 0: 20 */
+	uint32_t election_ticks;    /* 0: 11 */
 	uint32_t heartbeat_ticks;   /* 0: 2 */
+	uint64_t lease_ns;          /* length of read leases; 0: off */
 	uint64_t segment_bytes;     /* 0: 16 MiB, less on a small disk */
 	uint32_t readers;           /* reader threads; 0: 2 */
 	uint64_t session_ttl_ms;    /* 0: NODE_SESSION_TTL_MS_DEFAULT. The leader's counts */
 };
 
 #define NODE_SESSION_TTL_MS_DEFAULT 30000u
+/* Lengths and the assumed error of clock rates must be alike on all nodes; the timeout of elections, of
+ * election_ticks, must be above a lease. */
+#define NODE_LEASE_NS_DEFAULT 200000000ull
+#define NODE_LEASE_NS_MIN 10000000ll
+#define NODE_LEASE_NS_MAX 60000000000ll
+#define NODE_CLOCK_RATE_PPM 10000u /* 1 % */
+
 #define NODE_SESSION_TTL_MS_MIN 1000u
 #define NODE_SESSION_TTL_MS_MAX 3600000u
 

@@ -280,8 +280,10 @@ static void carry_out(struct replica *r, struct raft_output *out)
 int replica_step(struct replica *r, struct raft_input *in)
 {
 	struct raft_output out;
-	int ret = raft_step(r->raft, in, &out);
+	int ret;
 
+	in->now_ns = r->ops->now_ns(r->ctx);
+	ret = raft_step(r->raft, in, &out);
 	if (ret == 0)
 		carry_out(r, &out);
 	return ret;
@@ -303,6 +305,7 @@ static bool propose(struct replica *r, struct job_eval_result *res)
 	in.propose.count = res->proposal_count;
 	in.propose.prev_index = res->prev_index;
 	in.propose.prev_term = res->prev_term;
+	in.now_ns = r->ops->now_ns(r->ctx);
 	ret = raft_step(r->raft, &in, &out);
 	MARK_IF(ret == 0 && out.propose_result == RAFT_PROPOSE_TRANSFERRING,
 		"node.propose.kept-during-transfer");
@@ -614,6 +617,9 @@ static struct raft *make_core(const struct replica_options *o, const struct stor
 		.seed = o->seed,
 		.election_ticks = o->election_ticks,
 		.heartbeat_ticks = o->heartbeat_ticks,
+		.lease_ns = o->lease_ns,
+		.clock_rate_ppm = o->clock_rate_ppm,
+		.tick_ns = o->tick_ns,
 		.max_message_bytes = limit(l->max_message_bytes, MAX_MESSAGE_BYTES),
 		.max_inflight_messages = (uint32_t)limit(l->max_inflight_messages, MAX_INFLIGHT_MESSAGES),
 		.max_inflight_bytes = limit(l->max_inflight_bytes, MAX_INFLIGHT_BYTES),
@@ -717,6 +723,13 @@ int replica_transfer(struct replica *r, uint64_t to)
 	return replica_step(r, &in);
 }
 
+void replica_leave(struct replica *r)
+{
+	struct raft_input in = { .type = RAFT_IN_SURRENDER };
+
+	(void)replica_step(r, &in);
+}
+
 void replica_info(struct replica *r, struct replica_info *info)
 {
 	uint64_t now = replica_now(r);
@@ -736,6 +749,8 @@ void replica_info(struct replica *r, struct replica_info *info)
 	info->clients = r->clients.count;
 	info->waiters = r->waiters.count;
 	info->pending_reads = r->reads_open;
+	info->local_reads = r->local_reads;
+	info->index_reads = r->index_reads;
 	info->leader_since_ms = r->evaluating ? now - r->leader_since_ms : 0;
 	info->orphans = r->orphan_count;
 	info->sessions = r->session_count;

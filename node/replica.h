@@ -26,6 +26,8 @@ struct replica_io_ops { /* calls return at once; results come back as events */
 	/* Membership changed: connect to these. */
 	void (*peers)(void *ctx, const struct raft_conf *conf);
 	uint64_t (*now_ms)(void *ctx); /* monotonic */
+	/* CLOCK_BOOTTIME, now: leases rest on it (raft.h). */
+	uint64_t (*now_ns)(void *ctx);
 	void (*fatal)(void *ctx, const struct err *err); /* the process must end */
 };
 
@@ -42,6 +44,9 @@ struct replica_options {
 	uint32_t group;
 	uint64_t seed;
 	uint32_t election_ticks, heartbeat_ticks;
+	uint64_t lease_ns; /* 0: off; as in struct raft_options */
+	uint32_t clock_rate_ppm;
+	uint64_t tick_ns;
 	int64_t snapshot_threshold;
 	uint64_t snapshot_interval;
 	uint64_t log_bytes; /* live log at start */
@@ -81,6 +86,8 @@ int replica_bulk_frame(struct replica *r, uint64_t conn_id, uint64_t peer_id, co
 void replica_snapshot_now(struct replica *r);
 void replica_check(struct replica *r, uint64_t admin_id, bool tree);
 int replica_transfer(struct replica *r, uint64_t to);
+/* Before this process stops: nobody shall wait for the read lease that it may hold. */
+void replica_leave(struct replica *r);
 
 struct replica_peer_info {
 	uint64_t id;
@@ -102,6 +109,7 @@ struct replica_info {
 	uint64_t snapshots_made, snapshots_installed;
 	char snapshot_error[256]; /* of the last failure; empty: none */
 	size_t clients, waiters, pending_reads;
+	uint64_t local_reads, index_reads; /* of clients here: under a lease, and after asking */
 	uint64_t leader_since_ms;
 	size_t orphans;
 	uint64_t sessions;       /* in the state as applied here */

@@ -355,6 +355,8 @@ void client_on_read_result(struct replica *r, const struct raft_read_result *res
 		}
 		round->confirmed = true;
 		round->index = res->index;
+		list_for_each(job, &round->jobs)
+			*(res->local ? &r->local_reads : &r->index_reads) += 1;
 		return;
 	}
 }

@@ -155,6 +155,7 @@ struct replica {
 	struct list gathering_answers; /* struct confirm, likewise */
 	struct list rounds;    /* struct read_round, in order */
 	uint64_t reads_open;
+	uint64_t local_reads, index_reads;
 	uint64_t reads_wait_ms; /* the last round was refused: none before this */
 
 	/* peers */

@@ -67,6 +67,11 @@ static void peers(void *ctx, const struct raft_conf *conf)
 	assert(conf->count == 3);
 }
 
+static uint64_t now_ns(void *ctx)
+{
+	return ((struct world *)ctx)->now_ms * 1000000;
+}
+
 static uint64_t now_ms(void *ctx)
 {
 	return ((struct world *)ctx)->now_ms;
@@ -86,6 +91,7 @@ static const struct replica_io_ops ops = {
 	.check_done = check_done,
 	.peers = peers,
 	.now_ms = now_ms,
+	.now_ns = now_ns,
 	.fatal = fatal,
 };
 
@@ -159,6 +165,9 @@ static void world_init(struct world *w, bool leads)
 	struct replica_options options = { .self = 1,
 					   .seed = 7,
 					   .election_ticks = 12,
+					   .lease_ns = leads ? 0 : 400000000,
+					   .clock_rate_ppm = 10000,
+					   .tick_ns = 50000000,
 					   .heartbeat_ticks = 2,
 					   .snapshot_threshold = 1 << 20 };
 

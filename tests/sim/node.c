@@ -111,6 +111,11 @@ static void ops_peers(void *ctx, const struct raft_conf *conf)
 {
 }
 
+static uint64_t ops_now_ns(void *ctx)
+{
+	return node_local_ns(ctx);
+}
+
 static uint64_t ops_now_ms(void *ctx)
 {
 	return node_local_ns(ctx) / SIM_MS;
@@ -133,6 +138,7 @@ static const struct replica_io_ops sim_replica_ops = {
 	.check_done = ops_check_done,
 	.peers = ops_peers,
 	.now_ms = ops_now_ms,
+	.now_ns = ops_now_ns,
 	.fatal = ops_fatal,
 };
 

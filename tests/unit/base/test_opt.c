@@ -158,6 +158,29 @@ static void seconds_have_fractions(void **state)
 	}
 }
 
+static void durations_have_units_and_may_be_off(void **state)
+{
+	static const struct opt lease = { .name = "lease", .kind = OPT_DURATION, .min = 10000000, .max = 60000000000 };
+	static const struct {
+		const char *text;
+		uint64_t want; /* 77: refused */
+	} cases[] = {
+		{ "off", 0 },     { "10ms", 10000000 }, { "200ms", 200000000 }, { "2s", 2000000000 },
+		{ "60s", 60000000000 }, { "61s", 77 },  { "9ms", 77 },   { "0ms", 77 }, { "0", 77 },
+		{ "200", 77 },    { "", 77 },    { "ms", 77 },    { "-1s", 77 }, { "1.5s", 77 },
+		{ "2s ", 77 },    { "OFF", 77 }, { "18446744073709551615s", 77 },
+		{ "99999999999999999999999s", 77 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint64_t got = 77;
+		int ret = opt_set(&lease, cases[i].text, &got, NULL);
+
+		assert_int_equal(ret, cases[i].want == 77 ? -EINVAL : 0);
+		assert_true(got == cases[i].want);
+	}
+}
+
 static void argv_mixes_options_and_operands(void **state)
 {
 	char *argv[] = { "prog",   "src", "-v", "--peers", "a,b", "dir",
@@ -359,6 +382,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_are_checked_to_the_last_letter),
 		cmocka_unit_test(seconds_have_fractions),
+		cmocka_unit_test(durations_have_units_and_may_be_off),
 		cmocka_unit_test(argv_mixes_options_and_operands),
 		cmocka_unit_test(short_options_cluster),
 		cmocka_unit_test(bad_arguments_are_named),

@@ -97,6 +97,11 @@ static void ops_peers(void *ctx, const struct raft_conf *conf)
 {
 }
 
+static uint64_t ops_now_ns(void *ctx)
+{
+	return ((struct rig_node *)ctx)->rig->now_ms * 1000000;
+}
+
 static uint64_t ops_now_ms(void *ctx)
 {
 	return ((struct rig_node *)ctx)->rig->now_ms;
@@ -121,6 +126,7 @@ static const struct replica_io_ops rig_ops = {
 	.check_done = ops_check_done,
 	.peers = ops_peers,
 	.now_ms = ops_now_ms,
+	.now_ns = ops_now_ns,
 	.fatal = ops_fatal,
 };
 
@@ -163,6 +169,9 @@ static void open_replica(struct rig_node *node, struct kv *kv, const struct stor
 		.seed = prng_u64(&rig->prng),
 		.election_ticks = 12,
 		.heartbeat_ticks = 2,
+		.lease_ns = rig->lease_ns,
+		.clock_rate_ppm = 10000,
+		.tick_ns = RIG_TICK_MS * 1000000ull,
 		.snapshot_threshold = rig->snapshot_threshold,
 		.snapshot_interval = rig->snapshot_interval,
 		.log_bytes = store_log_bytes(node->store),

@@ -126,6 +126,7 @@ struct rig {
 	size_t client_count;
 	uint64_t next_client_id;
 	uint64_t now_ms;
+	uint64_t lease_ns; /* for nodes started from now on; 0: off */
 	struct prng prng;
 	uint64_t seed;
 	bool shuffle;
