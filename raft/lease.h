@@ -16,8 +16,18 @@
  * before anything of a new term leaves them. Configurations follow the same thought: while one is
  * under way nothing is granted, and who left is waited for like a stranger.
  *
+ * The rules, by the numbers that lease.c and the tests call them by:
+ *   1  answers carry the member's time of sending, appends and heartbeats echo it, and the other way round
+ *   2  the leader's lease runs from the (f+1)-th newest of its own times that was echoed
+ *   3  a grant: not before an own-term commit, to who is nearly caught up, ends with the leader's lease
+ *   4  an entry commits once all live holders have it; who makes others wait gets no lease
+ *   5  a new leader counts everybody as a holder for a full lease, or until they speak
+ *   6  a new term, or a new process, has no lease
+ *   7  a member reads when its log reaches the grant's index and nothing in it is under way
+ *   8  whatever is under way blocks every read: footprints are not looked at
+ *   9  leadership is handed over without a lease
  * Sources: Gray, Cheriton 1989; Moraru et al., Paxos Quorum Leases (SoCC 2014); Ongaro's
- * dissertation, 6.4.1; Hermes (ASPLOS 2020). The rules are numbered in lease.c as in docs/leases.md.
+ * dissertation, 6.4.1; Hermes (ASPLOS 2020).
  */
 #ifndef RAFT_LEASE_H
 #define RAFT_LEASE_H
