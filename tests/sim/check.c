@@ -15,6 +15,8 @@
 #include "base/hash.h"
 #include "fs/fs.h"
 #include "raft/raft_internal.h"
+#include "tests/history/blind.h"
+#include "tests/history/witness.h"
 #include "tests/sim/sim.h"
 
 /* An entry that some log held. */
@@ -418,7 +420,10 @@ static void note_executed(struct sim *s, const struct raft_entry *e)
 	struct apply_answer a;
 
 	if (e->type != RAFT_ENTRY_NORMAL || !e->data ||
-	    kv_batch_decode(&head, &it, e->data->data, e->data->len) < 0 || !head.has_session)
+	    kv_batch_decode(&head, &it, e->data->data, e->data->len) < 0)
+		return;
+	s->has_root = true; /* the first batch of all */
+	if (!head.has_session)
 		return;
 	a = (struct apply_answer){ .seq = head.seq,
 				   .index = e->index,
@@ -510,7 +515,7 @@ bool check_converged(struct sim *s)
 		struct sim_node *node = &s->nodes[i];
 		const struct raft *r;
 
-		if (node->gone)
+		if (node->gone || node->damaged)
 			continue;
 		if (!node->alive)
 			return false;
@@ -562,8 +567,33 @@ static void check_end_of(struct sim_node *node)
 	node_leave(was);
 }
 
+/* Every answer against plain models: in the order of the log, and by what clients saw alone. */
+static void check_history(struct sim *s)
+{
+	struct wgl_limits limits = { .max_steps = 200000, .max_bytes = 1u << 26 };
+	struct witness_result w = { .judged = 0 };
+	struct blind_result b = { .objects = 0 };
+
+	if (witness_check(&s->history, &w) != 0) {
+		buf_put_u8(&w.report, '\0');
+		sim_fail(s, "the witness says: %.400s", (char *)w.report.data);
+	}
+	s->counts.judged += w.judged;
+	s->counts.unjudged += w.not_judged + w.unplaced;
+	buf_release(&w.report);
+	if (!s->swarm.blind)
+		return;
+	if (blind_check(&s->history, &limits, &b) == 1) {
+		buf_put_u8(&b.report, '\0');
+		sim_fail(s, "not linearizable: %.400s", (char *)b.report.data);
+	}
+	s->counts.undecided += b.undecided;
+	buf_release(&b.report);
+}
+
 void check_end(struct sim *s)
 {
+	check_history(s);
 	for (size_t i = 1; i <= s->node_count; i++)
 		if (s->nodes[i].alive)
 			check_end_of(&s->nodes[i]);

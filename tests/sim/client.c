@@ -245,7 +245,11 @@ static void note_begin(struct sim_client *c, struct sim_op *op, const struct fs_
 {
 	struct sim *s = c->sim;
 
-	op->record = history_begin(&s->history, (uint32_t)c->number, s->now, rq);
+	struct fs_request said = *rq;
+
+	if (rq->op == FS_READDIR)
+		said.flags = HIST_LIST_WHOLE;
+	op->record = history_begin(&s->history, (uint32_t)c->number, s->now, &said);
 	if (op->seq == 0)
 		return;
 	if (op->seq >= c->record_cap) {
@@ -303,7 +307,7 @@ static void issue(struct sim_client *c)
 	struct fs_request rq;
 	struct sim_op *op;
 
-	if (c->op_count >= s->swarm.inflight_max || !load_next(c, &rq))
+	if (!s->has_root || c->op_count >= s->swarm.inflight_max || !load_next(c, &rq))
 		return;
 	op = mem_calloc(1, sizeof(*op));
 	op->op = rq.op;

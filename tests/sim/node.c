@@ -589,7 +589,10 @@ void node_after(struct sim_node *node)
 				 node->error.text);
 		s->counts.stopped++;
 		node_end(node, NODE_KILL);
-		disk_restart_later(node);
+		/* What noticed its damage is for its owner to replace. */
+		node->gone = node->damaged;
+		if (!node->gone)
+			disk_restart_later(node);
 	}
 	node_leave(was);
 }

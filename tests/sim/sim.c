@@ -18,6 +18,7 @@ struct options {
 	unsigned ops;
 	bool trace, verbose, log, marks, go_on;
 	uint64_t seconds; /* 0: no limit */
+	const char *history;
 };
 
 struct totals {
@@ -39,6 +40,7 @@ static const char usage[] =
 	"  --ops N      operations (default: drawn)\n"
 	"  --marks      the coverage marks and how often each was hit\n"
 	"  --verbose    a line for each run\n"
+	"  --history F  writes the history of the last run to the file F\n"
 	"  --trace      a line for each fault, election and the like\n"
 	"  --log        the nodes' own log lines\n"
 	"  --help\n"
@@ -72,6 +74,7 @@ static struct options parse(int argc, char **argv)
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "trace", no_argument, NULL, 't' },
 		{ "log", no_argument, NULL, 'L' },
+		{ "history", required_argument, NULL, 'H' },
 		{ "go-on", no_argument, NULL, 'g' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -113,6 +116,9 @@ static struct options parse(int argc, char **argv)
 		case 'L':
 			o.log = true;
 			break;
+		case 'H':
+			o.history = optarg;
+			break;
 		case 'g':
 			o.go_on = true;
 			break;
@@ -151,6 +157,9 @@ static void print_counts(const struct sim_counts *c)
 	printf(", " N(reads));
 	printf(", " N(resends));
 	printf(", " N(entries));
+	printf(", " N(judged));
+	printf(", " N(unjudged));
+	printf(", " N(undecided));
 	printf("\n" N(elections));
 	printf(", " N(crashes));
 	printf(", " N(power_losses));
@@ -217,6 +226,8 @@ static bool run_seed(uint64_t seed, const struct options *o, struct totals *t)
 		       (unsigned long long)(s->now / SIM_S),
 		       (unsigned long long)(s->now % SIM_S / SIM_MS),
 		       (unsigned long long)s->digest);
+	if (o->history && history_save(&s->history, o->history, NULL) < 0)
+		fprintf(stderr, "sim: cannot write '%s'\n", o->history);
 	sim_release(s);
 	free(s);
 	return ok;

@@ -79,6 +79,7 @@ struct swarm {
 	struct replica_limits limits;
 	uint64_t work_min_ns, work_max_ns; /* a worker's round */
 	unsigned burst;                    /* jobs that a worker finds at once, at most */
+	bool blind;                        /* the history is judged without the log, too */
 	bool files;                        /* operations on files, else on kv keys alone */
 };
 
@@ -249,7 +250,7 @@ struct sim_counts {
 	uint64_t frames, lost, doubled, reordered, broken;
 	uint64_t snapshots, installs, bulk_calls, bulk_lost, bulk_damaged, power_losses,
 		disk_faults;
-	uint64_t entries, changes;
+	uint64_t entries, changes, judged, unjudged, undecided;
 };
 
 struct sim {
@@ -265,7 +266,8 @@ struct sim {
 	size_t client_count;
 	uint64_t next_conn;
 	unsigned issued;
-	bool calm; /* faults are over */
+	bool has_root; /* committed: clients may begin */
+	bool calm;     /* faults are over */
 	uint64_t digest;
 	struct sim_counts counts;
 	/* checks */

@@ -97,6 +97,7 @@ void swarm_draw(struct sim *s)
 	w->think_ms = (unsigned)(w->chaos_ns / SIM_MS * w->clients * 2 / w->ops / 2);
 	w->soft_clients = flip(s, 400);
 	w->files = flip(s, 800);
+	w->blind = flip(s, 0);
 	draw_net(s, w);
 	draw_faults(s, w);
 	draw_latency(s, &w->latency);
