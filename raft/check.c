@@ -1,8 +1,12 @@
 /*
  * check.c - the invariants, numbered as in the reference (section 2.1).
  *
- * I7 (chain hash) belongs to the log, I13 to I15 to the layers that apply; what the core can see of
- * the others is here. An assert that fails prints the invariant's number.
+ * I7 (chain hash) belongs to the log, I13 to I15 to the layers that apply. Of the others, what can be
+ * seen at the end of a step is here, the cheap part after every step of a release build; what is true
+ * of one act stands as an assert beside it: I1 and I2 across a step in raft_step(), I3 and I9 in
+ * log_truncate(), I4 in append_accepted(), I5 in replication_maybe_commit(), I6 in
+ * replication_on_append(), I8 in append_change(), I10 in finish_round(), I16 where a queue grows.
+ * An assert that fails prints the invariant's number.
  */
 #include "raft/lease.h"
 #include "raft/membership.h"

@@ -91,6 +91,7 @@ static void finish_round(struct raft *r)
 	struct reads *s = &r->reads;
 	size_t kept = 0;
 
+	assert(replication_own_term_committed(r) && s->index <= r->commit); /* I10 */
 	for (size_t i = 0; i < s->count; i++) {
 		struct read_item item = s->v[i];
 

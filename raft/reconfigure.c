@@ -152,6 +152,8 @@ static void append_change(struct raft *r, const struct raft_conf_change *change)
 				.term = r->hard.term,
 				.type = RAFT_ENTRY_CONF };
 
+	/* I8: one at a time, and the one before it is in force. */
+	assert(r->test.no_conf_validation || (r->pending_conf <= r->applied && r->role == RAFT_LEADER));
 	raft_conf_change_encode(change, &payload);
 	e.data = blob_from(payload.data, payload.len);
 	buf_release(&payload);

@@ -131,6 +131,7 @@ bool replication_maybe_commit(struct raft *r)
 	if (r->role != RAFT_LEADER || index <= r->commit ||
 	    tail_term(&r->tail, index) != r->hard.term)
 		return false;
+	assert(tail_term(&r->tail, index) == r->hard.term); /* I5 */
 	replication_commit_to(r, index);
 	reads_start_round(r);
 	replication_broadcast(r);
@@ -220,6 +221,7 @@ static void append_refused(struct raft *r, struct progress *p, const struct raft
 
 static void append_accepted(struct raft *r, struct progress *p, uint64_t match)
 {
+	assert(match <= r->tail.last_index); /* I4; step.c refuses more. It never falls: progress_update() */
 	if (!progress_update(p, match) && !(p->match == match && p->state == RAFT_PROBE)) {
 		MARK("raft.replicate.ack-stale");
 		return;
@@ -336,6 +338,7 @@ void replication_on_append(struct raft *r, struct raft_message *msg)
 		return;
 	}
 	take_entries(r, msg);
+	assert(match <= r->tail.last_index); /* I6: proven up to here, and no further */
 	lease_proven(r, match);
 	replication_commit_to(r, min_u64(msg->commit, match));
 	snapshot_recheck(r);
