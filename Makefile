@@ -195,7 +195,7 @@ $(BUILD)/tests/history/%: $(BUILD)/obj/tests/history/%.o $(HISTORY_LIB) $(TESTLI
 	$(call link,-lcmocka)
 # Calls that reach the simulated disks (tests/sim/sim_calls.c) in everything linked with them.
 SIM_WRAPPED := access close closedir dirfd faccessat fallocate fdatasync fdopendir flock fstat fstatat \
-	fstatvfs fsync ftruncate getrandom link linkat lseek lstat mkdir mkdirat open openat \
+	fstatvfs fsync ftruncate getpid getrandom link linkat lseek lstat mkdir mkdirat open openat \
 	opendir pread preadv pwrite pwritev read readdir rename renameat rmdir stat statvfs \
 	unlink unlinkat write
 # What would be threads in the store are coroutines (tests/sim/threads.c).

@@ -113,6 +113,11 @@ void sim_disk_revive(struct sim_disk *d)
 	sim_disk_disarm(d);
 }
 
+uint64_t sim_disk_draw(struct sim_disk *d)
+{
+	return prng_u64(&d->rnd);
+}
+
 size_t sim_disk_open_handles(const struct sim_disk *d)
 {
 	return d->open_handles;

@@ -65,6 +65,8 @@ size_t sim_disk_open_handles(const struct sim_disk *d);
 /* For processes that are never torn down: takes them away. They must not be used again, nor closed. */
 void sim_disk_forget_handles(struct sim_disk *d);
 
+/* A number of the disk's own stream: what it draws after is another draw. */
+uint64_t sim_disk_draw(struct sim_disk *d);
 /* Of what programs see and of what is on the platter: names, sizes, bytes, pending changes. */
 uint64_t sim_disk_digest(const struct sim_disk *d);
 /* ENOSPC beyond it; in whole pages of written data. May go below what is in use. */

@@ -357,11 +357,92 @@ static void an_init_that_dies_again_and_again_can_be_finished(void **state)
 	}
 }
 
+/* What may come after a death: who comes back, for how long, and what becomes of it. */
+struct aftermath {
+	bool power_loss;       /* with the death */
+	bool dies_again;       /* in the start that follows, and with power */
+	unsigned steps;        /* of the next life */
+	bool power_loss_later; /* at its end */
+};
+
+static const struct aftermath aftermaths[] = {
+	{ .power_loss = true, .steps = 4, .power_loss_later = true },
+	{ .power_loss = false, .steps = 0, .power_loss_later = true },
+	{ .power_loss = false, .steps = 4, .power_loss_later = true },
+	{ .power_loss = true, .dies_again = true, .steps = 2, .power_loss_later = true },
+	{ .power_loss = false, .dies_again = true, .steps = 2, .power_loss_later = true },
+};
+
+/* The same life until call k; false: it has no such call. */
+static bool die_in_call(uint64_t seed, uint64_t k, const struct aftermath *after, uint64_t draw)
+{
+	static struct rig r;
+	bool died;
+
+	rig_start(&r, seed);
+	one_life(&r, k, 60);
+	died = sim_disk_died(r.node.disk);
+	for (uint64_t i = 0; i < draw; i++)
+		(void)sim_disk_draw(r.node.disk); /* other subsets than the last time */
+	rig_end(&r, !died, after->power_loss);
+	if (after->dies_again) {
+		one_life(&r, 1 + rig_draw(&r, 40), 0);
+		rig_end(&r, false, true);
+	}
+	one_life(&r, 0, after->steps);
+	rig_end(&r, false, after->power_loss_later);
+	one_life(&r, 0, 0);
+	rig_end(&r, true, false);
+	rig_stop(&r);
+	return died;
+}
+
+static void each_call_of_a_life_may_be_its_last(void **state)
+{
+	uint64_t stride = is_short() ? 7 : 1;
+	uint64_t calls = 0;
+
+	if (getenv("SEED"))
+		skip();
+	for (size_t a = 0; a < ARRAY_SIZE(aftermaths); a++)
+		for (uint64_t k = 1 + a % stride; die_in_call(1, k, &aftermaths[a], k); k += stride)
+			calls++;
+	print_message("%llu deaths\n", (unsigned long long)calls);
+}
+
+/*
+ * A process dies between the renaming of a new segment and the sync of its name; the next one finds the
+ * segment, appends to it and acknowledges; then power is lost.
+ */
+static void a_name_found_after_a_kill_is_made_durable_before_it_is_built_on(void **state)
+{
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		static struct rig r;
+
+		rig_start(&r, seed);
+		assert_true(start(&r));
+		r.may_fail = true;
+		sim_disk_arm(r.node.disk, &(struct sim_disk_fault){ .kind = SIM_FAULT_ERROR,
+								    .calls = SIM_IO_SYNC_DIR,
+								    .name = "/log",
+								    .after = 1, /* a spare's */
+								    .error = EIO });
+		while (!r.dead)
+			rig_append(&r);
+		rig_end(&r, false, false);
+		assert_true(start(&r));
+		rig_append(&r);
+		rig_end(&r, false, true);
+		assert_true(start(&r));
+		rig_end(&r, true, false);
+		rig_stop(&r);
+	}
+}
+
 static void run_random_lives(uint64_t seed)
 {
 	static struct rig r;
 
-	print_message("seed %llu\n", (unsigned long long)seed);
 	rig_start(&r, seed);
 	for (int life = 0; life < 12; life++) {
 		bool dies = rig_draw(&r, 4) > 0;
@@ -374,6 +455,9 @@ static void run_random_lives(uint64_t seed)
 	}
 	one_life(&r, 0, 0);
 	rig_end(&r, true, false);
+	print_message("seed %llu: log %llu, disk %016llx\n", (unsigned long long)seed,
+		      (unsigned long long)r.own.last,
+		      (unsigned long long)sim_disk_digest(r.node.disk));
 	rig_stop(&r);
 }
 
@@ -386,14 +470,18 @@ static void promises_outlive_any_lives_and_deaths(void **state)
 		from = seed_from_environment("SEED", 1);
 		seeds = 1;
 	}
-	for (uint64_t seed = from; seed < from + seeds; seed++)
+	for (uint64_t seed = from; seed < from + seeds; seed++) {
+		print_message("SEED=%llu\n", (unsigned long long)seed);
 		run_random_lives(seed);
+	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_init_that_dies_again_and_again_can_be_finished),
+		cmocka_unit_test(a_name_found_after_a_kill_is_made_durable_before_it_is_built_on),
+		cmocka_unit_test(each_call_of_a_life_may_be_its_last),
 		cmocka_unit_test(promises_outlive_any_lives_and_deaths),
 	};
 
