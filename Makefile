@@ -32,7 +32,7 @@ JOBS ?= $(shell nproc)
 DEPS_BUILD := make gcc libc6-dev pkg-config libfuse3-dev fuse3 libsqlite3-dev libsodium-dev \
 	libuv1-dev libxxhash-dev libzstd-dev libjson-c-dev
 DEPS_CHECK := libcmocka-dev clang libclang-rt-dev clang-tidy clang-format cppcheck man-db attr \
-	git rsync xz-utils dpkg-dev procps psmisc e2fsprogs mount util-linux
+	git rsync xz-utils dpkg-dev procps psmisc e2fsprogs mount util-linux iproute2 nftables
 PKGS := fuse3 sqlite3 libsodium libuv libxxhash libzstd json-c
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
@@ -79,7 +79,8 @@ SIM_DISK_SOURCES := $(wildcard tests/sim/sim_*.c) tests/sim/coro.c tests/sim/thr
 SIM_CLUSTER_SOURCES := $(filter-out $(SIM_SOURCES) $(SIM_DISK_SOURCES),$(wildcard tests/sim/*.c))
 ORACLE_SOURCES := $(wildcard tests/oracle/test_*.c)
 # Programs that test scripts call; they find them in $$BUILD/tests/<kind>/.
-HELPER_SOURCES := $(wildcard tests/posix/*.c tests/cluster/*.c tests/bad-input/*.c bench/*.c)
+HELPER_SOURCES := $(wildcard tests/posix/*.c tests/cluster/*.c tests/chaos/*.c tests/bad-input/*.c \
+	bench/*.c)
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
 SEED_SOURCES := tests/fuzz/make_seeds.c
 TEST_SOURCES := $(sort $(TESTLIB_SOURCES) $(UNIT_SOURCES) $(FAULT_SOURCES) $(SIM_SOURCES) \
@@ -207,6 +208,9 @@ $(BUILD)/tests/sim/sim: $(call objects_of,$(SIM_CLUSTER_SOURCES) $(SIM_DISK_SOUR
 $(BUILD)/tests/sim/%: $(BUILD)/obj/tests/sim/%.o $(call objects_of,$(SIM_DISK_SOURCES)) $(TESTLIB) \
 		$(call archives,all)
 	$(call link,$(SIM_FLAGS) -lcmocka)
+# Reads histories, which are in the terms of fs.
+$(BUILD)/tests/chaos/%: $(BUILD)/obj/tests/chaos/%.o $(HISTORY_LIB) $(TESTLIB) $(call archives,node)
+	$(call link)
 $(BUILD)/tests/fault/%: $(BUILD)/obj/tests/fault/%.o $(call shared_objects,fault) $(TESTLIB) \
 		$(call archives,all)
 	$(call link,-lcmocka)
@@ -345,6 +349,18 @@ check-cluster: ## nodes killed, stopped, filled up (as root)
 check-bad-input: ## what users mistype and machines lack: messages and exit codes (as root)
 check-man: ## man pages against the programs' option tables
 
+# Short, it is one test among others; long, it prints what it does.
+.PHONY: check-chaos
+check-chaos: ## real nodes under faults: NODES=3|5 DURATION=300 SEED= RATE=30 FAULTS= (as root)
+	@$(MAKE) $(PARALLEL) -k helper-programs || :
+ifeq ($(SHORT),1)
+	@$(RUN) $(call scripts_in,chaos)
+else
+	@BUILD=$(abspath $(BUILD)) NODES=$(if $(filter 1,$(NODES)),3,$(NODES)) \
+		DURATION=$(or $(DURATION),300) $(foreach v,SEED RATE ROUND FAULTS LOAD_RATE,\
+		$(if $($(v)),$(v)="$($(v))")) tests/chaos/run.sh
+endif
+
 .PHONY: bench
 bench: ## local disk, one node, three nodes side by side (as root): rates and ratios
 	@$(MAKE) $(PARALLEL) helper-programs
@@ -375,6 +391,7 @@ check-installed:
 	@$(MAKE) check-man || :
 	@$(MAKE) check-posix || :
 	@$(MAKE) check-cluster || :
+	@$(MAKE) check-chaos || :
 	@$(MAKE) check-bad-input || :
 	@$(MAKE) lint || :
 	@tests/run --summary $(CHECK_RESULTS)

@@ -177,12 +177,27 @@ static bool leaves_open(int error)
 	}
 }
 
+/*
+ * ESTALE in a directory that is never removed is the kernel's: its cached name of a directory that another
+ * mount moved could not be moved along, as another call held the locks (__d_unalias).
+ */
+static bool kernel_said(const struct client *c, long ret)
+{
+	bool here = false;
+
+	for (size_t i = 0; i < DIR_COUNT; i++)
+		here |= c->rq.name_len > 0 && c->rq.ino == c->dir_ino[i];
+	return ret == -ESTALE && here;
+}
+
 /* After the call, which returned ret (negative errno on failure). end_ns: taken right behind it. */
 static void end_at(struct client *c, uint64_t end_ns, long ret, const struct fs_reply *reply,
 		   uint32_t known)
 {
 	int status = ret < 0 ? (int)ret : 0;
 
+	if (kernel_said(c, ret))
+		return;
 	if (leaves_open(-status)) {
 		atomic_fetch_add(&totals->open, 1);
 		/* The mount may be another one when it comes back. */
