@@ -317,6 +317,20 @@ static void one_life(struct rig *r, uint64_t crash_at, unsigned steps)
 	}
 }
 
+/* Bytes of one kind of file change while the node is down; name NULL: any. */
+static void damage(struct rig *r, const char *name)
+{
+	struct buf path = BUF_INIT;
+	uint64_t at;
+
+	if (sim_disk_flip_any(r->node.disk, name, &path, &at) == 0) {
+		r->damaged = true;
+		if (rig_draw(r, 4) == 0)
+			(void)sim_disk_bad_sector(r->node.disk, (const char *)path.data, at);
+	}
+	buf_release(&path);
+}
+
 static uint64_t seed_from_environment(const char *name, uint64_t otherwise)
 {
 	const char *text = getenv(name);
@@ -461,6 +475,38 @@ static void run_random_lives(uint64_t seed)
 	rig_stop(&r);
 }
 
+/* Told or harmless: what the node shows is what was promised, or it says that it cannot. */
+static void changed_bytes_are_told_and_never_cut_away(void **state)
+{
+	static const char *const names[] = { ".seg",         ".seg",       "superblock", "state.db",
+					     "state.db-wal", "snapshots/", NULL };
+	uint64_t seeds = seed_from_environment("SEEDS", is_short() ? 15 : 100);
+	uint64_t told = 0, harmless = 0;
+
+	if (getenv("SEED"))
+		skip();
+	for (uint64_t seed = 1; seed <= seeds; seed++)
+		for (size_t n = 0; n < ARRAY_SIZE(names); n++) {
+			static struct rig r;
+
+			rig_start(&r, seed * 16 + n);
+			one_life(&r, rig_draw(&r, 2) == 0 ? 0 : 100 + rig_draw(&r, 600), 60);
+			rig_end(&r, rig_draw(&r, 2) == 0, rig_draw(&r, 2) == 0);
+			if (r.made)
+				damage(&r, names[n]);
+			one_life(&r, 0, 0);
+			if (r.told > 0)
+				told++;
+			else
+				harmless++;
+			rig_end(&r, false, false);
+			rig_stop(&r);
+		}
+	print_message("%llu told, %llu harmless\n", (unsigned long long)told,
+		      (unsigned long long)harmless);
+	assert_true(told > 0);
+}
+
 static void promises_outlive_any_lives_and_deaths(void **state)
 {
 	uint64_t from = seed_from_environment("FROM", 1);
@@ -482,6 +528,7 @@ int main(void)
 		cmocka_unit_test(an_init_that_dies_again_and_again_can_be_finished),
 		cmocka_unit_test(a_name_found_after_a_kill_is_made_durable_before_it_is_built_on),
 		cmocka_unit_test(each_call_of_a_life_may_be_its_last),
+		cmocka_unit_test(changed_bytes_are_told_and_never_cut_away),
 		cmocka_unit_test(promises_outlive_any_lives_and_deaths),
 	};
 
