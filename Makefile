@@ -330,7 +330,7 @@ FUZZ_BUILD := CC=clang OPTIMIZE=-O2 \
 check-fuzz: ## each decoder under libFuzzer for FUZZ_SECONDS, or FUZZ_RUNS if that is less
 	@$(MAKE) $(PARALLEL) -k BUILD=$(BUILD)-fuzz $(FUZZ_BUILD) fuzz-programs || :
 	@BUILD=$(abspath $(BUILD))-fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_RUNS=$(FUZZ_RUNS) tests/run --fuzz \
-		$(patsubst $(BUILD)/%,$(BUILD)-fuzz/%,$(FUZZ_PROGRAMS))
+		$(patsubst $(BUILD)/%,$(BUILD)-fuzz/%,$(BUILD)/tests/fuzz/make_seeds $(FUZZ_PROGRAMS))
 
 .PHONY: fuzz fuzz-keep
 fuzz: ## a campaign: RUNS=10000000 executions of each target (TARGETS="log tree": only these)
@@ -387,7 +387,7 @@ check-installed:
 	@$(MAKE) check-asan || :
 	@$(MAKE) check-fault || :
 	@$(MAKE) check-sim || :
-	@$(MAKE) check-fuzz FUZZ_RUNS=40000 FUZZ_SECONDS=10 || :
+	@$(MAKE) check-fuzz FUZZ_RUNS=20000 FUZZ_SECONDS=5 || :
 	@$(MAKE) check-man || :
 	@$(MAKE) check-posix || :
 	@$(MAKE) check-cluster || :

@@ -25,6 +25,8 @@ mkdir -p "$build/corpus" "$build/crashes" "$build/logs/fuzz"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
+"$build/tests/fuzz/make_seeds" "$scratch/seeds" || exit 1
+
 number() { # LOG NAME: a figure of libFuzzer's closing statistics
 	grep -aoE "stat::$2: *[0-9]+" "$1" | awk '{ n = $2 } END { print n + 0 }'
 }
@@ -43,6 +45,7 @@ run_target() { # NAME
 		-artifact_prefix="$build/crashes/$name-" "$build/corpus/$name")
 	mkdir -p "$build/corpus/$name"
 	[ -d "tests/fuzz/corpus/$name" ] && args+=("tests/fuzz/corpus/$name")
+	[ -d "$scratch/seeds/$name" ] && args+=("$scratch/seeds/$name")
 	[ -f "tests/fuzz/$name.dict" ] && args=(-dict="tests/fuzz/$name.dict" "${args[@]}")
 	watch_log "$log" "$name" &
 	watcher=$!

@@ -217,7 +217,7 @@ static void hear_leader(struct world *w)
 static void take_msg(struct cursor *c, struct buf *out)
 {
 	uint8_t shape = cursor_u8(c);
-	struct fs_msg m = { .type = 1 + shape % 8, .flags = cursor_u8(c) & 15 };
+	struct fs_msg m = { .type = 1 + shape % FS_MSG_KEPT, .flags = cursor_u8(c) & 31 };
 	size_t len;
 
 	if (shape & 128) {
@@ -230,6 +230,8 @@ static void take_msg(struct cursor *c, struct buf *out)
 	m.seq = cursor_u8(c) % 16;
 	m.low = cursor_u8(c) % 8;
 	m.session_id = cursor_u8(c) % 4;
+	m.stamp = cursor_u8(c) % 4;
+	m.ttl_ms = cursor_u8(c) * 100u;
 	m.status = -(int32_t)(cursor_u8(c) % 3);
 	m.body = fuzz_slice(c, &len);
 	m.body_len = len;
