@@ -131,10 +131,24 @@ static uint64_t session_low(const struct fs_session *s)
 					: list_first(&s->numbered, struct call, numbered)->seq;
 }
 
-/* What gets the next number; NULL: nothing may now. */
+static bool is_kept(const struct fs_session *s, uint64_t now)
+{
+	return s->kept_ms != 0 && now < s->kept_ms + s->ttl_ms - s->ttl_ms * CLOCK_RATE_PERCENT / 100;
+}
+
+/* Its time is over without a word: it may have ended. */
+static bool is_lapsed(const struct fs_session *s)
+{
+	return s->session_id != 0 && s->kept_ms != 0 && !is_kept(s, clock_boot_ms());
+}
+
+/*
+ * What gets the next number; NULL: nothing may now. After a lapse, when the machine has slept say, new
+ * changes wait for the leader's word on the session: sent in one that ended they would fail.
+ */
 static struct call *next_blocked(const struct fs_session *s)
 {
-	if (list_empty(&s->blocked) || (s->session_id == 0 && s->stamp == 0))
+	if (list_empty(&s->blocked) || (s->session_id == 0 && s->stamp == 0) || is_lapsed(s))
 		return NULL;
 	if (s->begin)
 		return s->begin->seq == 0 ? s->begin : NULL;
@@ -377,11 +391,6 @@ static void stamp_heard(struct fs_session *s, uint64_t stamp)
 	wake_sender(s);
 }
 
-static bool is_kept(const struct fs_session *s, uint64_t now)
-{
-	return s->kept_ms != 0 && now < s->kept_ms + s->ttl_ms - s->ttl_ms * CLOCK_RATE_PERCENT / 100;
-}
-
 /* ---- the sender thread ---- */
 
 /* Everything sent at least age_ms ago becomes outgoing, in front of what is new. */
@@ -600,7 +609,7 @@ static void keep_alive(struct fs_session *s)
 
 static void check_lapse(struct fs_session *s)
 {
-	bool lapsed = s->session_id != 0 && s->kept_ms != 0 && !is_kept(s, clock_boot_ms());
+	bool lapsed = is_lapsed(s);
 
 	if (lapsed && !s->lapse_said)
 		log_warning("session", "no leader has confirmed session %llu for %u ms: it may end",
@@ -933,6 +942,8 @@ static void on_kept(struct fs_session *s, const struct fs_msg *m)
 			s->kept_ms = max_u64(s->kept_ms, m->tag);
 		else if (s->session_id != 0)
 			renew(s, NULL);
+		number_blocked(s);
+		wake_sender(s);
 	}
 	pthread_mutex_unlock(&s->lock);
 }

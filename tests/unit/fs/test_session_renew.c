@@ -192,6 +192,41 @@ static void a_lapse_alone_fails_nothing(void **state)
 	assert_answered(f, 1, 0);
 }
 
+static void a_change_after_a_lapse_waits_for_the_leader_s_word(void **state)
+{
+	struct fixture *f = *state;
+
+	be_up(f);
+	submit(f, FS_MKDIR, 0);
+	answer(f, request(f, 0), 0, 42);
+	kept(f, clock_boot_ms() - 60, 42, 60, 0); /* as after a sleep */
+	submit(f, FS_MKDIR, 1);
+	submit(f, FS_GETATTR, 2);
+	assert_int_equal(request(f, 1).op, FS_GETATTR);
+	clock_sleep_ms(30);
+	assert_int_equal(request_count(f), 2);
+	kept(f, clock_boot_ms(), 42, 30000, 0); /* it still lives */
+	assert_int_equal(request(f, 2).session_id, 42);
+	answer(f, request(f, 2), 0, 42);
+	assert_answered(f, 1, 0);
+}
+
+static void a_change_after_a_lapse_does_not_fail_with_a_session_that_ended(void **state)
+{
+	struct fixture *f = *state;
+
+	be_up(f);
+	submit(f, FS_MKDIR, 0);
+	answer(f, request(f, 0), 0, 42);
+	kept(f, clock_boot_ms() - 60, 42, 60, 0);
+	submit(f, FS_MKDIR, 1);
+	kept(f, clock_boot_ms(), 42, 30000, FS_MSG_EXPIRED);
+	assert_replaces(request(f, 1), request(f, 0), 42);
+	answer(f, request(f, 1), 0, 77);
+	answer(f, request(f, 2), 0, 77);
+	assert_answered(f, 1, 0);
+}
+
 /* ---- ended ---- */
 
 static void what_was_sent_fails_and_the_rest_goes_on_in_the_next_session(void **state)
@@ -461,6 +496,8 @@ int main(void)
 		CLAIM(a_tool_keeps_what_it_has_begun),
 		CLAIM(a_session_is_relied_on_for_its_time_from_when_it_said_so),
 		CLAIM(a_lapse_alone_fails_nothing),
+		CLAIM(a_change_after_a_lapse_waits_for_the_leader_s_word),
+		CLAIM(a_change_after_a_lapse_does_not_fail_with_a_session_that_ended),
 		CLAIM(what_was_sent_fails_and_the_rest_goes_on_in_the_next_session),
 		CLAIM(an_idle_mount_is_told_by_its_keep_alive),
 		CLAIM(answers_of_the_old_session_mean_nothing_to_the_new_one),
