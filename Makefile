@@ -23,6 +23,7 @@ SAN ?=
 OPTIMIZE ?= -O2
 FUZZ_SECONDS ?= 20
 FUZZ_RUNS ?=
+FUZZ_FLAGS ?=
 RUNS ?= 1000000
 NODES ?= 1
 JOBS ?= $(shell nproc)
@@ -326,7 +327,7 @@ check-tsan: ## unit tests with ThreadSanitizer
 	@$(if $(shell setarch -R true 2>/dev/null && echo yes),setarch -R) \
 		$(MAKE) BUILD=$(BUILD)-tsan SUITE=tsan/ SAN="-fsanitize=thread" OPTIMIZE=-O1 check-unit
 FUZZ_BUILD := CC=clang OPTIMIZE=-O2 \
-	SAN="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all"
+	SAN="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all $(FUZZ_FLAGS)"
 check-fuzz: ## each decoder under libFuzzer for FUZZ_SECONDS, or FUZZ_RUNS if that is less
 	@$(MAKE) $(PARALLEL) -k BUILD=$(BUILD)-fuzz $(FUZZ_BUILD) fuzz-programs || :
 	@BUILD=$(abspath $(BUILD))-fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_RUNS=$(FUZZ_RUNS) tests/run --fuzz \
