@@ -33,7 +33,7 @@ JOBS ?= $(shell nproc)
 DEPS_BUILD := make gcc libc6-dev pkg-config libfuse3-dev fuse3 libsqlite3-dev libsodium-dev \
 	libuv1-dev libxxhash-dev libzstd-dev libjson-c-dev
 DEPS_CHECK := libcmocka-dev clang libclang-rt-dev clang-tidy clang-format cppcheck man-db attr \
-	git rsync xz-utils dpkg-dev procps psmisc e2fsprogs mount util-linux iproute2 nftables
+	git rsync patch xz-utils dpkg-dev procps psmisc e2fsprogs mount util-linux iproute2 nftables
 PKGS := fuse3 sqlite3 libsodium libuv libxxhash libzstd json-c
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
@@ -317,6 +317,9 @@ check-fault: ## each disk call fails in turn
 check-sim: ## clusters in one process under faults (SEED=n replays one run)
 	@$(MAKE) $(PARALLEL) -k sim-programs || :
 	@$(RUN) $(SIM_PROGRAMS) $(call scripts_in,sim)
+.PHONY: check-sabotage
+check-sabotage: ## breaks one rule at a time: how many seeds until the simulator sees it? (SEEDS=2000 PATCHES=)
+	@BUILD=$(abspath $(BUILD)) tests/sabotage/run.sh --seeds=$(or $(SEEDS),2000) $(PATCHES)
 check-asan: ## unit tests with AddressSanitizer (finds leaks too)
 	@$(MAKE) BUILD=$(BUILD)-asan SUITE=asan/ SAN="-fsanitize=address" OPTIMIZE=-O1 check-unit
 check-ubsan: ## unit tests with UndefinedBehaviorSanitizer
