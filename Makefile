@@ -32,7 +32,7 @@ JOBS ?= $(shell nproc)
 
 DEPS_BUILD := make gcc libc6-dev pkg-config libfuse3-dev fuse3 libsqlite3-dev libsodium-dev \
 	libuv1-dev libxxhash-dev libzstd-dev libjson-c-dev
-DEPS_CHECK := libcmocka-dev clang libclang-rt-dev clang-tidy clang-format cppcheck man-db attr \
+DEPS_CHECK := libcmocka-dev spin clang libclang-rt-dev clang-tidy clang-format cppcheck man-db attr \
 	git rsync patch xz-utils dpkg-dev procps psmisc e2fsprogs mount util-linux iproute2 nftables
 PKGS := fuse3 sqlite3 libsodium libuv libxxhash libzstd json-c
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
@@ -344,6 +344,11 @@ fuzz-keep: ## renew tests/fuzz/corpus from seeds and campaigns
 	@$(MAKE) $(PARALLEL) BUILD=$(BUILD)-fuzz $(FUZZ_BUILD) fuzz-programs
 	@BUILD=$(abspath $(BUILD))-fuzz tests/fuzz/keep.sh $(TARGETS)
 
+.PHONY: check-models
+check-models: ## models of the protocol, every state of them (SHORT=1: within a minute); a table
+	@$(RUN) tests/models/run.sh; ret=$$?; \
+		grep -rh --include=run.log . $(BUILD)/logs/models 2>/dev/null; exit $$ret
+
 .PHONY: check-posix check-cluster check-bad-input check-man
 check-posix check-cluster check-bad-input check-man: check-%:
 	@$(MAKE) $(PARALLEL) -k helper-programs || :
@@ -391,6 +396,7 @@ check-installed:
 	@$(MAKE) check-asan || :
 	@$(MAKE) check-fault || :
 	@$(MAKE) check-sim || :
+	@$(MAKE) check-models || :
 	@$(MAKE) check-fuzz FUZZ_RUNS=20000 FUZZ_SECONDS=5 || :
 	@$(MAKE) check-man || :
 	@$(MAKE) check-posix || :
