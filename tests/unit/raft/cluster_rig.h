@@ -82,6 +82,9 @@ struct sim_node {
 	uint64_t applied, handed;
 	uint64_t commit_seen;
 	uint32_t tick_rate, disk_rate; /* per thousand and round; clocks and disks differ */
+	uint64_t clock_offset_ns;      /* leases: a clock that shows anything, ... */
+	int64_t clock_ppm;             /* ... and runs at its own rate, a round being a millisecond */
+	uint64_t paused_until;         /* round; what arrives meanwhile waits */
 	uint64_t load_lo, load_hi;
 	bool fetching, installing;
 	uint64_t fetch_from, fetch_due;
@@ -98,7 +101,9 @@ struct sim {
 	uint64_t now;
 	bool cut[SIM_NODES_MAX + 1][SIM_NODES_MAX + 1]; /* from, to */
 	uint32_t drop, dup, slow;                       /* per thousand */
+	uint64_t slow_rounds; /* at most so much later than others */
 	bool calm;
+	uint32_t calm_tick_rate;
 	/* truth */
 	uint64_t committed; /* highest anywhere */
 	uint64_t committed_term[SIM_LOG_MAX];
@@ -107,7 +112,7 @@ struct sim {
 	struct raft_conf confs[SIM_CONFS_MAX]; /* applied anywhere, ascending by index */
 	size_t conf_count;
 	uint64_t next_value, next_read;
-	uint64_t reads_ok, reads_failed, snapshots_installed, loads, persists;
+	uint64_t reads_ok, reads_local, reads_failed, snapshots_installed, loads, persists;
 	struct raft_options options;
 };
 
@@ -164,7 +169,7 @@ static void sim_transmit(struct sim *s, struct sim_node *n, struct raft_message 
 		struct raft_message copy = sim_copy(m);
 
 		if (sim_chance(s, s->slow))
-			delay += prng_below(&s->prng, 40);
+			delay += prng_below(&s->prng, s->slow_rounds);
 		sim_net_push(s, &copy, s->now + delay);
 		if (sim_chance(s, s->dup)) {
 			copy = sim_copy(m);
@@ -301,6 +306,7 @@ static void sim_take_reads(struct sim *s, struct sim_node *n, const struct raft_
 		if (out->reads[i].ok) {
 			SIM_CHECK(out->reads[i].index >= r->floor);
 			s->reads_ok++;
+			s->reads_local += out->reads[i].local;
 		} else {
 			s->reads_failed++;
 		}
@@ -387,7 +393,12 @@ static void sim_take_snapshot(struct sim *s, struct sim_node *n, const struct ra
 static int sim_step_ret(struct sim *s, struct sim_node *n, const struct raft_input *in,
 			struct raft_output *out)
 {
-	int ret = raft_step(n->raft, in, out);
+	struct raft_input timed = *in;
+	int ret;
+
+	timed.now_ns = n->clock_offset_ns +
+		       s->now * (uint64_t)(1000000 + n->clock_ppm);
+	ret = raft_step(n->raft, &timed, out);
 
 	raft_check(n->raft);
 	sim_note_commit(s, n);
@@ -563,7 +574,7 @@ static void sim_node_work(struct sim *s, struct sim_node *n)
 	struct raft_input tick = { .type = RAFT_IN_TICK };
 	bool calm = s->calm;
 
-	if (sim_chance(s, calm ? 1000 : n->tick_rate))
+	if (sim_chance(s, calm ? s->calm_tick_rate : n->tick_rate))
 		sim_step(s, n, &tick);
 	if (n->op_head < n->op_tail && sim_chance(s, calm ? 1000 : n->disk_rate))
 		sim_disk_work(s, n, calm ? SIZE_MAX : 1 + prng_below(&s->prng, 3));
@@ -592,6 +603,10 @@ static void sim_deliver(struct sim *s)
 		}
 		s->net[i] = s->net[--s->net_count];
 		to = &s->node[p.msg.to];
+		if (to->up && s->now < to->paused_until) {
+			sim_net_push(s, &p.msg, to->paused_until);
+			continue;
+		}
 		if (to->up && !s->cut[p.msg.from][p.msg.to]) {
 			struct raft_input in = { .type = RAFT_IN_MESSAGE, .message = &p.msg };
 
@@ -751,6 +766,8 @@ static inline struct sim *sim_new(size_t n, uint64_t seed)
 	sim_seed = seed;
 	prng_init(&s->prng, seed);
 	s->n = n;
+	s->slow_rounds = 40;
+	s->calm_tick_rate = 1000;
 	s->options = sim_options(seed);
 	for (size_t i = 0; i < n; i++)
 		conf.members[i] = (struct raft_member){ .id = i + 1, .role = RAFT_VOTER };
@@ -828,7 +845,7 @@ static void sim_round(struct sim *s)
 {
 	s->now++;
 	for (uint64_t id = 1; id <= s->n; id++) {
-		if (s->node[id].up)
+		if (s->node[id].up && s->now >= s->node[id].paused_until)
 			sim_node_work(s, &s->node[id]);
 	}
 	sim_deliver(s);
