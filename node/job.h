@@ -52,6 +52,7 @@ struct job {
 	struct list link;
 	enum job_type type;
 	int status;     /* 0 or a negative errno, set by the worker */
+	bool store_failed; /* with a status: a write failed, so the node must stop */
 	struct err err; /* explains a status that is the store's failure */
 };
 

@@ -419,7 +419,7 @@ void replica_job_done(struct replica *r, struct job *job)
 			job->type == JOB_SNAPSHOT || job->type == JOB_INSTALL || job->type == JOB_LOAD ||
 			job->type == JOB_CHECK || job->type == JOB_SPACE || job->type == JOB_EVAL_RESULT;
 
-	if (job->status < 0 && !may_fail) {
+	if (job->status < 0 && (!may_fail || job->store_failed)) {
 		replica_fail(r, &job->err);
 		if (job->type == JOB_PERSIST)
 			list_del(&CONTAINER_OF(job, struct job_persist, job)->tracking);

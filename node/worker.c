@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mark.h"
 #include "node/fetch.h"
 
 void worker_init(struct worker *w, enum worker_kind kind, struct worker_shared *shared)
@@ -428,6 +429,19 @@ static void run_each(struct worker *w, struct list *jobs, struct list *done)
 		kv_view_unpin(w->view);
 }
 
+/* Images are made and fetched where an error may pass, but a store that failed is the end of a node. */
+static void mark_store_failed(const struct worker *w, struct list *done)
+{
+	if (w->kind == WORKER_READ || !store_has_failed(w->shared->store))
+		return; /* a reader's status is the operation's */
+	list_for_each(it, done) {
+		struct job *job = list_entry(it, struct job, link);
+
+		MARK_IF(job->status < 0, "node.worker.store-failed");
+		job->store_failed = job->status < 0;
+	}
+}
+
 void worker_run(struct worker *w, struct list *jobs, struct list *done)
 {
 	switch (w->kind) {
@@ -450,4 +464,5 @@ void worker_run(struct worker *w, struct list *jobs, struct list *done)
 	case WORKER_COUNT:
 		break;
 	}
+	mark_store_failed(w, done);
 }

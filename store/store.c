@@ -67,6 +67,11 @@ int store_check(struct store *s, struct err *err)
 	return err_set(err, -EIO, "cannot use store '%s': an earlier write failed", s->dir_path);
 }
 
+bool store_has_failed(const struct store *s)
+{
+	return atomic_load(&s->poisoned);
+}
+
 int store_poison(struct store *s, int code)
 {
 	MARK("store.write.poisoned");

@@ -58,6 +58,8 @@ int store_init(const char *dir, const struct store_identity *identity, const str
  * -EACCES. err tells all four parts. *kv has one reference for the caller. */
 int store_open(const char *dir, uint32_t group, const struct store_options *options,
 	       struct store **store, struct store_boot *boot, struct kv **kv, struct err *err);
+/* A write or sync of anything failed: the process must end. Any thread. */
+bool store_has_failed(const struct store *s);
 void store_boot_release(struct store_boot *boot);
 /* Writes the clean flag when nothing failed. The log must be idle. */
 void store_close(struct store *s);

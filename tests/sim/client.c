@@ -12,6 +12,8 @@
 #define ASK_AGAIN_NS (3 * SIM_S) /* unanswered for so long: asked again, marked RETRY */
 #define GIVE_UP_NS (8 * SIM_S)   /* soft clients */
 
+#define NO_RECORD SIZE_MAX /* it is no operation on files or keys */
+
 enum { MSG_OPEN, MSG_FRAME, MSG_CLOSE };
 
 static uint64_t lowest_open(const struct sim_client *c)
@@ -146,7 +148,7 @@ void clients_node_ended(struct sim_node *node)
 
 /* ---- life ------------------------------------------------------------------------------------------------ */
 
-static void client_born(struct sim *s)
+static struct sim_client *client_born(struct sim *s)
 {
 	struct sim_client *c = &s->clients[s->client_count];
 	struct sim_event *e;
@@ -166,6 +168,15 @@ static void client_born(struct sim *s)
 	list_init(&c->ops);
 	e = sim_at(s, s->now + sim_between(s, RND_LOAD, 0, SIM_S), SIM_EV_CLIENT, NULL);
 	e->a = c->number;
+	return c;
+}
+
+void client_sleep(struct sim_client *c, uint64_t ns)
+{
+	if (!c->alive)
+		return;
+	c->sim->counts.slept++;
+	c->asleep_until = max_u64(c->asleep_until, c->sim->now + ns);
 }
 
 /* Nobody waits any more for what it asked for; it may still happen. */
@@ -182,6 +193,19 @@ static void client_end(struct sim_client *c)
 	}
 }
 
+/* Whoever goes on in its place may end the session that it had. */
+static void succeed(struct sim_client *c)
+{
+	struct sim *s = c->sim;
+	struct sim_client *next;
+
+	if (s->client_count == SIM_CLIENTS_MAX)
+		return;
+	next = client_born(s);
+	next->replaces = c->session_id != 0 && sim_chance(s, RND_LOAD, s->swarm.replace);
+	next->before = c->number;
+}
+
 /* The program ended. Another one takes its place. */
 void client_die(struct sim_client *c)
 {
@@ -191,7 +215,7 @@ void client_die(struct sim_client *c)
 		return;
 	s->counts.deaths++;
 	client_end(c);
-	client_born(s);
+	succeed(c);
 }
 
 /* The session ended: its client goes on in another one, which for the checks is another client. */
@@ -200,9 +224,10 @@ static void client_expired(struct sim_client *c)
 	struct sim *s = c->sim;
 
 	s->counts.expired++;
+	if (c->ended_index == 0)
+		c->ended_index = s->committed_last;
 	client_end(c);
-	if (s->client_count < SIM_CLIENTS_MAX)
-		client_born(s);
+	succeed(c);
 }
 
 void clients_start(struct sim *s)
@@ -247,9 +272,12 @@ static void note_begin(struct sim_client *c, struct sim_op *op, const struct fs_
 
 	struct fs_request said = *rq;
 
+	op->record = NO_RECORD;
+
 	if (rq->op == FS_READDIR)
 		said.flags = HIST_LIST_WHOLE;
-	op->record = history_begin(&s->history, (uint32_t)c->number, s->now, &said);
+	if (rq->op != FS_SESSION_BEGIN)
+		op->record = history_begin(&s->history, (uint32_t)c->number, s->now, &said);
 	if (op->seq == 0)
 		return;
 	if (op->seq >= c->record_cap) {
@@ -264,10 +292,15 @@ static void note_end(struct sim_client *c, struct sim_op *op)
 	struct sim *s = c->sim;
 	struct fs_reply reply;
 
+	if (op->record == NO_RECORD)
+		return;
 	if (op->status == 0)
 		SIM_CHECK(s, fs_reply_decode(&reply, op->reply.data, op->reply.len) == 0);
 	history_end(&s->history, op->record, s->now, op->status, op->status == 0 ? &reply : NULL,
-		    op->status == 0 ? HIST_ALL : 0, op->seen ? op->seen : op->judged);
+		    op->status == 0 ? HIST_ALL : 0,
+		    op->seen         ? op->seen
+		    : op->status < 0 ? op->judged
+				     : 0); /* it changed nothing: beside an entry, not one */
 }
 
 struct sim_client *client_by_uuid(struct sim *s, const uint8_t uuid[KV_UUID_SIZE])
@@ -297,17 +330,46 @@ void client_executed(struct sim *s, const struct apply_answer *a)
 	struct sim_client *c = client_by_uuid(s, a->uuid);
 
 	SIM_CHECK(s, c && a->seq < c->next_seq);
+	if (c->ended_index != 0 && a->index > c->ended_index)
+		sim_fail(s,
+			 "operation %llu of client %zu took effect at %llu, its session ended by "
+			 "%llu",
+			 (unsigned long long)a->seq, c->number, (unsigned long long)a->index,
+			 (unsigned long long)c->ended_index);
+	/* The entry that begins a session ends the one it replaces. */
+	if (c->replaces && a->seq == 1 && a->status == 0 &&
+	    s->clients[c->before].ended_index == 0) {
+		s->clients[c->before].ended_index = a->index;
+		s->counts.replaced++;
+	}
+	if (c->records[a->seq] == NO_RECORD)
+		return;
 	if (!s->history.ops[c->records[a->seq]].done)
 		history_set_index(&s->history, c->records[a->seq], a->index);
+}
+
+/* name: FS_SESSION_NAME_SIZE bytes of the session that is replaced. */
+static void begin_request(struct sim_client *c, struct fs_request *rq, uint8_t *name)
+{
+	const struct sim_client *before = &c->sim->clients[c->before];
+
+	memcpy(name, before->uuid, KV_UUID_SIZE);
+	store_le64(name + KV_UUID_SIZE, before->session_id);
+	*rq = (struct fs_request){ .op = FS_SESSION_BEGIN,
+				   .data = name,
+				   .data_len = FS_SESSION_NAME_SIZE };
 }
 
 static void issue(struct sim_client *c)
 {
 	struct sim *s = c->sim;
+	uint8_t name[FS_SESSION_NAME_SIZE];
 	struct fs_request rq;
 	struct sim_op *op;
 
-	if (!s->has_root || c->op_count >= s->swarm.inflight_max || !load_next(c, &rq))
+	if (c->replaces && c->next_seq == 1 && s->has_root)
+		begin_request(c, &rq, name);
+	else if (!s->has_root || c->op_count >= s->swarm.inflight_max || !load_next(c, &rq))
 		return;
 	op = mem_calloc(1, sizeof(*op));
 	op->op = rq.op;
@@ -523,6 +585,15 @@ void client_event(struct sim *s, struct sim_event *e)
 {
 	struct sim_client *c;
 
+	if (e->type == SIM_EV_TO_CLIENT || e->type == SIM_EV_CLIENT) {
+		c = e->type == SIM_EV_CLIENT ? &s->clients[e->a] : by_conn(s, e->a);
+		if (c && c->asleep_until > s->now) {
+			e->kept = true;
+			e->at = c->asleep_until;
+			queue_push(&s->queue, e);
+			return;
+		}
+	}
 	if (e->type == SIM_EV_CLIENT) {
 		on_timer(&s->clients[e->a]);
 	} else if (e->type == SIM_EV_TO_NODE) {

@@ -14,6 +14,7 @@ enum fault {
 	FAULT_TRANSFER,
 	FAULT_SNAPSHOT,
 	FAULT_DEATH,
+	FAULT_SLEEP,
 	FAULT_IO_CRASH,
 	FAULT_IO_ERROR,
 	FAULT_FULL,
@@ -42,6 +43,8 @@ static unsigned gap_of(const struct swarm *w, enum fault kind)
 		return w->snapshot_ms;
 	case FAULT_DEATH:
 		return w->death_ms;
+	case FAULT_SLEEP:
+		return w->sleep_ms;
 	case FAULT_IO_CRASH:
 		return w->io_crash_ms;
 	case FAULT_IO_ERROR:
@@ -232,6 +235,10 @@ void fault_event(struct sim *s, struct sim_event *e)
 		break;
 	case FAULT_DEATH:
 		client_die(&s->clients[sim_between(s, RND_FAULT, 0, s->client_count - 1)]);
+		break;
+	case FAULT_SLEEP:
+		client_sleep(&s->clients[sim_between(s, RND_FAULT, 0, s->client_count - 1)],
+			     sim_between(s, RND_FAULT, 100, 12000) * SIM_MS);
 		break;
 	case FAULT_IO_CRASH:
 		disk_crash_soon(s);

@@ -390,7 +390,7 @@ void load_check_end(struct sim *s)
 		struct kv_txn *txn;
 		struct kv *kv;
 
-		if (!node->alive) {
+		if (!node->alive || node->damaged) {
 			node_leave(was);
 			continue;
 		}

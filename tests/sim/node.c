@@ -9,6 +9,7 @@
 
 #include "base/io.h"
 #include "raft/raft_internal.h"
+#include "store/kv.h"
 #include "store/store_internal.h"
 #include "tests/sim/seams.h"
 
@@ -222,8 +223,12 @@ static void start_replica(struct sim_node *node, const struct store_boot *boot,
 		.self = node->id,
 		.group = 0,
 		.seed = prng_u64(&s->rnd[RND_NODE]),
-		.election_ticks = 12,
-		.heartbeat_ticks = 2,
+		.election_ticks = s->swarm.election_ticks,
+		.heartbeat_ticks = s->swarm.heartbeat_ticks,
+		.tick_ns = s->swarm.tick_ms * SIM_MS,
+		.lease_ns = s->swarm.lease_ns,
+		.clock_rate_ppm = SIM_CLOCK_RATE_PPM,
+		.session_ttl_ms = s->swarm.session_ttl_ms,
 		.snapshot_threshold = s->swarm.snapshot_threshold,
 		.snapshot_interval = s->swarm.snapshot_interval,
 		.log_bytes = store_log_bytes(node->store),
@@ -263,15 +268,14 @@ static int meta_of(struct kv *kv, struct kv_meta *meta, struct err *err)
 	return 0;
 }
 
-int node_meta(struct sim_node *node, struct kv_meta *meta)
+/* Nothing is applied meanwhile: whoever asks runs between two steps of the apply worker. */
+struct kv_meta node_meta(struct sim_node *node)
 {
 	struct kv *kv = kv_slot_get(&node->shared.slot);
-	struct sim_node *was = node_enter(node);
-	int ret = meta_of(kv, meta, NULL);
+	struct kv_meta meta = kv->meta;
 
 	kv_unref(kv);
-	node_leave(was);
-	return ret;
+	return meta;
 }
 
 static bool open_store(struct sim_node *node, struct store_boot *boot, struct kv **kv,
@@ -324,7 +328,8 @@ void node_start(struct sim_node *node)
 	store_boot_release(&boot);
 	sim_trace(s, "node %llu started: applied %llu", (unsigned long long)node->id,
 		  (unsigned long long)meta.applied_index);
-	sim_at(s, s->now + node_true_ns(node, sim_between(s, RND_SCHED, 0, SIM_TICK_NS)),
+	sim_at(s,
+	       s->now + node_true_ns(node, sim_between(s, RND_SCHED, 0, s->swarm.tick_ms * SIM_MS)),
 	       SIM_EV_TICK, node);
 	node_leave(was);
 }
@@ -415,10 +420,8 @@ static void note_persisted(struct sim_worker *slot, struct sim_node *node)
 
 static void note_applied(struct sim_worker *slot, struct sim_node *node)
 {
-	struct kv_meta meta;
+	struct kv_meta meta = node_meta(node);
 
-	if (node_meta(node, &meta) < 0)
-		return;
 	list_for_each (it, &slot->done) {
 		struct job *job = list_entry(it, struct job, link);
 
@@ -429,10 +432,8 @@ static void note_applied(struct sim_worker *slot, struct sim_node *node)
 
 static void note_reads(struct sim_worker *slot, struct sim_node *node)
 {
-	struct kv_meta meta;
+	struct kv_meta meta = node_meta(node);
 
-	if (node_meta(node, &meta) < 0)
-		return;
 	list_for_each (it, &slot->done) {
 		struct job *job = list_entry(it, struct job, link);
 		struct job_read *read = CONTAINER_OF(job, struct job_read, job);
@@ -538,7 +539,7 @@ static void on_tick(struct sim_node *node)
 
 	net_connect_all(node);
 	replica_tick(node->replica);
-	sim_at(s, s->now + node_true_ns(node, SIM_TICK_NS), SIM_EV_TICK, node);
+	sim_at(s, s->now + node_true_ns(node, s->swarm.tick_ms * SIM_MS), SIM_EV_TICK, node);
 }
 
 void node_event(struct sim_node *node, struct sim_event *e)

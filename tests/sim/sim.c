@@ -172,6 +172,8 @@ static void print_counts(const struct sim_counts *c)
 	printf(", " N(stuck));
 	printf(", " N(moves));
 	printf(", " N(deaths));
+	printf(", " N(slept));
+	printf(", " N(replaced));
 	printf(", " N(expired));
 	printf(", " N(transfers));
 	printf("\n" N(frames));

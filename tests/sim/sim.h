@@ -34,8 +34,8 @@
 #define SIM_READERS 2
 #define SIM_SLOTS (WORKER_COUNT + SIM_READERS - 1)
 #define SIM_MS 1000000ull
+#define SIM_CLOCK_RATE_PPM 10000u /* what nodes believe of each other's clocks */
 #define SIM_S 1000000000ull
-#define SIM_TICK_NS (50 * SIM_MS)
 
 enum sim_stream { /* of random numbers */
 		  RND_SWARM,
@@ -67,12 +67,17 @@ struct swarm {
 	unsigned power_loss;  /* of the others */
 	unsigned io_crash_ms; /* the process dies in a call that changes the disk */
 	unsigned io_error_ms, full_ms, damage_ms;
-	unsigned rate_ppm;               /* clocks differ by at most this */
-	unsigned wall_jump;              /* per mille and start */
-	bool soft_clients;               /* some operations are given up */
+	unsigned rate_ppm;  /* clocks differ by at most this */
+	unsigned wall_jump; /* per mille and start */
+	unsigned sleep_ms,
+		replace;   /* clients that sleep; deaths whose successor ends the session */
+	bool soft_clients; /* some operations are given up */
 	struct sim_disk_latency latency; /* of disks; min and max alone */
 	/* store and replica */
 	size_t segment_bytes;
+	uint32_t tick_ms, election_ticks, heartbeat_ticks;
+	uint64_t lease_ns; /* 0: off */
+	uint64_t session_ttl_ms;
 	int64_t snapshot_threshold;
 	uint64_t snapshot_interval;
 	uint64_t wal_limit_bytes;
@@ -233,6 +238,10 @@ struct sim_client {
 	size_t op_count;
 	uint64_t connect_ns, issue_ns, alive_ns, resend_ns;
 	bool resend_due, holder, soft;
+	uint64_t asleep_until; /* neither sends nor hears before that */
+	uint64_t ended_index; /* no change of its session stands behind this entry; 0: it goes on */
+	bool replaces;        /* its first operation ends the session of `before` */
+	size_t before;
 };
 
 /* ---- the run --------------------------------------------------------------------------------------- */
@@ -246,7 +255,7 @@ struct sim_committed {
 struct sim_counts {
 	uint64_t steps, ops, acked, errors, given_up, resends, reads;
 	uint64_t elections, crashes, clean_stops, stopped, refused, cuts, pauses, stuck, moves,
-		transfers, deaths, expired;
+		transfers, deaths, expired, slept, replaced, local_reads;
 	uint64_t frames, lost, doubled, reordered, broken;
 	uint64_t snapshots, installs, bulk_calls, bulk_lost, bulk_damaged, power_losses,
 		disk_faults;
@@ -348,6 +357,7 @@ void client_event(struct sim *s, struct sim_event *e);
 void client_to(struct sim_node *node, uint64_t conn, struct buf *payload);
 void client_move(struct sim_client *c);
 void client_die(struct sim_client *c);
+void client_sleep(struct sim_client *c, uint64_t ns);
 struct sim_op *client_op(struct sim *s, uint64_t conn, uint64_t tag); /* NULL: nobody waits */
 struct sim_client *client_by_uuid(struct sim *s, const uint8_t uuid[KV_UUID_SIZE]); /* or NULL */
 /* The evaluator answers a change without an entry, seeing the log up to this index. */
@@ -400,7 +410,6 @@ void check_read(struct sim_node *node, struct sim_op *op, uint64_t applied);
 void check_reply(struct sim_client *c, struct sim_op *op);
 bool check_converged(struct sim *s);
 void check_end(struct sim *s);
-int node_meta(struct sim_node *node,
-	      struct kv_meta *meta); /* of its state; 0 or a negative errno */
+struct kv_meta node_meta(struct sim_node *node);
 
 #endif

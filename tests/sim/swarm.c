@@ -50,6 +50,8 @@ static void draw_faults(struct sim *s, struct swarm *w)
 	w->move_ms = gap_ms(s, 600, 500, 5000);
 	w->transfer_ms = gap_ms(s, 300, 1000, 6000);
 	w->snapshot_ms = gap_ms(s, 400, 1000, 6000);
+	w->sleep_ms = gap_ms(s, 300, 2000, 8000);
+	w->replace = (unsigned)draw(s, 0, 1000);
 	w->death_ms = gap_ms(s, 300, 2000, 8000);
 	w->rate_ppm = flip(s, 500) ? (unsigned)draw(s, 0, 9000) : 0;
 	w->wall_jump = flip(s, 300) ? 300 : 0;
@@ -82,6 +84,20 @@ static void draw_latency(struct sim *s, struct sim_disk_latency *l)
 	l->write_max_ns = flip(s, 250) ? draw(s, 1000, SIM_MS) : 0;
 }
 
+/* The lease lies between three heartbeats and an election. */
+static void draw_ticks(struct sim *s, struct swarm *w)
+{
+	uint64_t least, most;
+
+	w->tick_ms = flip(s, 500) ? 20 : 50;
+	w->election_ticks = (uint32_t)draw(s, 9, 14);
+	w->heartbeat_ticks = (uint32_t)draw(s, 1, 2);
+	least = 3ull * w->heartbeat_ticks * w->tick_ms + 1;
+	most = (uint64_t)w->election_ticks * w->tick_ms - 1;
+	w->lease_ns = flip(s, 700) ? draw(s, least, most) * SIM_MS : 0;
+	w->session_ttl_ms = flip(s, 500) ? draw(s, 2500, 8000) : 30000;
+}
+
 void swarm_draw(struct sim *s)
 {
 	struct swarm *w = &s->swarm;
@@ -101,6 +117,7 @@ void swarm_draw(struct sim *s)
 	draw_net(s, w);
 	draw_faults(s, w);
 	draw_latency(s, &w->latency);
+	draw_ticks(s, w);
 	w->segment_bytes = flip(s, 600) ? 16384 * draw(s, 1, 4) : 65536 * draw(s, 1, 4);
 	w->snapshot_threshold = flip(s, 700) ? (int64_t)draw(s, 500, 20000) : -1;
 	w->snapshot_interval = w->snapshot_threshold >= 0 && flip(s, 800) ? draw(s, 3, 30) : 0;
@@ -132,6 +149,8 @@ void swarm_print(const struct swarm *w, FILE *out)
 		"store: segments %zu, snapshot threshold %lld interval %llu, wal %llu; work "
 		"%llu..%llu us, "
 		"burst %u\n"
+		"ticks of %u ms, election %u, heartbeat %u, lease %llu ms, sessions %llu ms, sleep "
+		"%u, replace %u\n"
 		"limits: message %zu, in flight %u messages %llu bytes, uncommitted %llu, apply "
 		"%llu, cache %llu, "
 		"tail %llu\n",
@@ -147,8 +166,11 @@ void swarm_print(const struct swarm *w, FILE *out)
 		(unsigned long long)w->latency.write_max_ns / 1000, w->segment_bytes,
 		(long long)w->snapshot_threshold, (unsigned long long)w->snapshot_interval,
 		(unsigned long long)w->wal_limit_bytes, (unsigned long long)w->work_min_ns / 1000,
-		(unsigned long long)w->work_max_ns / 1000, w->burst, w->limits.max_message_bytes,
-		w->limits.max_inflight_messages, (unsigned long long)w->limits.max_inflight_bytes,
+		(unsigned long long)w->work_max_ns / 1000, w->burst, w->tick_ms, w->election_ticks,
+		w->heartbeat_ticks, (unsigned long long)(w->lease_ns / SIM_MS),
+		(unsigned long long)w->session_ttl_ms, w->sleep_ms, w->replace,
+		w->limits.max_message_bytes, w->limits.max_inflight_messages,
+		(unsigned long long)w->limits.max_inflight_bytes,
 		(unsigned long long)w->limits.max_uncommitted_bytes,
 		(unsigned long long)w->limits.max_apply_bytes,
 		(unsigned long long)w->limits.max_cache_bytes,

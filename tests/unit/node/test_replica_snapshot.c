@@ -2,6 +2,7 @@
  * test_replica_snapshot.c - when snapshots are made, how far the log is cut, how a node that has fallen
  * behind comes back: sections 4 and 5 of the architecture, in the node.
  */
+#include "store/store_internal.h"
 #include "tests/unit/node/node_rig.h"
 
 static void restart_all(struct rig *rig)
@@ -400,6 +401,19 @@ static void a_restart_does_not_forget_how_much_was_logged(void **state)
 	rig_free(rig);
 }
 
+static void a_store_that_failed_under_a_snapshot_ends_the_node(void **state)
+{
+	struct rig *rig = start(1, 15, -1, 0);
+	struct rig_node *node = rig_leader(rig);
+
+	rig->fatal_expected = true;
+	store_poison(node->store, -EIO);
+	replica_snapshot_now(node->replica);
+	rig_run(rig);
+	assert_true(node->failed);
+	rig_free(rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -417,6 +431,7 @@ int main(void)
 		cmocka_unit_test(a_stale_image_is_refused),
 		cmocka_unit_test(answers_come_from_the_session_table_after_an_install),
 		cmocka_unit_test(a_snapshot_that_cannot_be_made_is_reported_and_tried_again),
+		cmocka_unit_test(a_store_that_failed_under_a_snapshot_ends_the_node),
 		cmocka_unit_test(a_restart_does_not_forget_how_much_was_logged),
 	};
 
