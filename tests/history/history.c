@@ -91,6 +91,11 @@ void history_end(struct history *h, size_t number, uint64_t now_ns, int status,
 	op->reply.data_len = op->known & HIST_DATA ? reply->data_len : 0;
 }
 
+void history_set_logged(struct history *h, size_t op, bool logged)
+{
+	h->ops[op].logged = logged ? HIST_LOGGED : HIST_NOT_LOGGED;
+}
+
 void history_set_index(struct history *h, size_t op, uint64_t index)
 {
 	assert(op < h->count);

@@ -60,6 +60,9 @@ enum hist_listing {
 		2, /* several replies put together: each name is judged alone, as POSIX has it */
 };
 
+/* Of an answered change: is the entry at its index its own? */
+enum hist_logged { HIST_LOGGED_UNKNOWN, HIST_LOGGED, HIST_NOT_LOGGED };
+
 struct hist_op {
 	uint64_t id; /* in memory its number; in a file what the writer chose */
 	uint32_t client;
@@ -68,6 +71,7 @@ struct hist_op {
 	uint32_t known; /* enum hist_known; 0 on errors */
 	uint64_t start_ns, end_ns;
 	uint64_t index;
+	uint8_t logged; /* enum hist_logged; in memory alone */
 	struct fs_request rq;  /* names and data are the history's */
 	struct fs_reply reply; /* data are the history's */
 };
@@ -87,6 +91,7 @@ size_t history_begin(struct history *h, uint32_t client, uint64_t now_ns,
 void history_end(struct history *h, size_t op, uint64_t now_ns, int status,
 		 const struct fs_reply *reply, uint32_t known, uint64_t index);
 void history_set_index(struct history *h, size_t op, uint64_t index); /* also of open ones */
+void history_set_logged(struct history *h, size_t op, bool logged);
 
 /* One line for people: number, client, time, operation, answer. Without a newline. */
 void history_print(const struct hist_op *op, struct buf *out);

@@ -90,9 +90,10 @@ static bool is_change(const struct hist_op *op)
  * was seen in the log. */
 static bool may_be_empty(const struct hist_op *op)
 {
-	if (!op->done)
+	if (!op->done || op->logged == HIST_LOGGED)
 		return false;
-	return op->rq.op == FS_RENAME || (op->rq.op == FS_WRITE && op->rq.data_len == 0) ||
+	return op->logged == HIST_NOT_LOGGED || op->rq.op == FS_RENAME ||
+	       (op->rq.op == FS_WRITE && op->rq.data_len == 0) ||
 	       (op->rq.op == FS_SETATTR && op->rq.valid == 0) ||
 	       (op->rq.op == FS_CREATE && !op->reply.created && !(op->rq.flags & O_TRUNC));
 }

@@ -576,7 +576,7 @@ static void check_history(struct sim *s)
 
 	if (witness_check(&s->history, &w) != 0) {
 		buf_put_u8(&w.report, '\0');
-		sim_fail(s, "the witness says: %.400s", (char *)w.report.data);
+		sim_fail(s, "the witness says: %.900s", (char *)w.report.data);
 	}
 	s->counts.judged += w.judged;
 	s->counts.unjudged += w.not_judged + w.unplaced;

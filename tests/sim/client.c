@@ -297,10 +297,9 @@ static void note_end(struct sim_client *c, struct sim_op *op)
 	if (op->status == 0)
 		SIM_CHECK(s, fs_reply_decode(&reply, op->reply.data, op->reply.len) == 0);
 	history_end(&s->history, op->record, s->now, op->status, op->status == 0 ? &reply : NULL,
-		    op->status == 0 ? HIST_ALL : 0,
-		    op->seen         ? op->seen
-		    : op->status < 0 ? op->judged
-				     : 0); /* it changed nothing: beside an entry, not one */
+		    op->status == 0 ? HIST_ALL : 0, op->seen ? op->seen : op->judged);
+	if (op->seq != 0)
+		history_set_logged(&s->history, op->record, op->seen != 0);
 }
 
 struct sim_client *client_by_uuid(struct sim *s, const uint8_t uuid[KV_UUID_SIZE])

@@ -289,7 +289,7 @@ struct sim {
 	uint64_t *leaders;      /* by term */
 	size_t leaders_cap;
 	sigjmp_buf failed;
-	char reason[512];
+	char reason[1200];
 	struct sim_load *load;
 	struct history history;
 };
