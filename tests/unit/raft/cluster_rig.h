@@ -107,6 +107,7 @@ struct sim {
 	/* truth */
 	uint64_t committed; /* highest anywhere */
 	uint64_t committed_term[SIM_LOG_MAX];
+	uint64_t committed_in[SIM_LOG_MAX]; /* the term in which that became known */
 	uint64_t state[SIM_LOG_MAX];     /* hash chain after applying index; 0 unknown */
 	uint64_t leader_of[SIM_LOG_MAX]; /* by term */
 	struct raft_conf confs[SIM_CONFS_MAX]; /* applied anywhere, ascending by index */
@@ -262,6 +263,7 @@ static void sim_note_commit(struct sim *s, struct sim_node *n)
 		SIM_CHECK(sim_on_quorum(s, raft_conf(n->raft), i, term));
 		s->committed = i;
 		s->committed_term[i] = term;
+		s->committed_in[i] = st.term;
 	}
 	if (st.commit_index > n->commit_seen)
 		n->commit_seen = st.commit_index;
@@ -271,7 +273,7 @@ static void sim_note_commit(struct sim *s, struct sim_node *n)
 			s->leader_of[st.term] = n->id;
 			/* What was committed in earlier terms; who stood still may win one that is long over. */
 			for (uint64_t i = max_u64(st.base_index, 1); i <= s->committed; i++)
-				SIM_CHECK(s->committed_term[i] >= st.term ||
+				SIM_CHECK(s->committed_in[i] >= st.term ||
 					  raft_term_at(n->raft, i) == s->committed_term[i]);
 		}
 		SIM_CHECK(s->leader_of[st.term] == n->id);
