@@ -155,7 +155,8 @@ static void check_state(struct rig *r, uint64_t applied_before)
 	uint64_t applied = r->node.applied;
 
 	assert_true(applied >= r->base);
-	assert_true(applied >= r->durable);
+	/* A damaged WAL makes SQLite fall back, below what had been copied too: the digest tells. */
+	assert_true(applied >= r->durable || r->damaged);
 	assert_true(applied <= r->own.last && applied <= r->canon.last);
 	if (!r->lost && !r->damaged)
 		assert_true(applied >= applied_before);
@@ -303,6 +304,13 @@ static void arm_a_fault(struct rig *r)
 
 	if (rig_draw(r, 4) == 0)
 		f.times = UINT64_MAX;
+	if (rig_draw(r, 3) == 0) { /* pages that pass for clean and are not on the platter */
+		f = (struct sim_disk_fault){
+			.kind = rig_draw(r, 2) == 0 ? SIM_FAULT_SYNC : SIM_FAULT_SYNC_REVERT,
+			.name = rig_draw(r, 3) == 0 ? "superblock" : "/log/",
+			.after = rig_draw(r, 30),
+		};
+	}
 	sim_disk_arm(r->node.disk, &f);
 	r->may_fail = true;
 }
@@ -338,11 +346,16 @@ static uint64_t seed_from_environment(const char *name, uint64_t otherwise)
 	return text && *text ? strtoull(text, NULL, 0) : otherwise;
 }
 
-static bool is_short(void)
+static bool is_set(const char *name)
 {
-	const char *text = getenv("SHORT");
+	const char *text = getenv(name);
 
 	return text && *text;
+}
+
+static bool is_short(void)
+{
+	return is_set("SHORT");
 }
 
 /* ---- claims -------------------------------------------------------------------------------------------------- */
@@ -416,7 +429,7 @@ static void each_call_of_a_life_may_be_its_last(void **state)
 	uint64_t stride = is_short() ? 7 : 1;
 	uint64_t calls = 0;
 
-	if (getenv("SEED"))
+	if (is_set("SEED"))
 		skip();
 	for (size_t a = 0; a < ARRAY_SIZE(aftermaths); a++)
 		for (uint64_t k = 1 + a % stride; die_in_call(1, k, &aftermaths[a], k); k += stride)
@@ -483,7 +496,7 @@ static void changed_bytes_are_told_and_never_cut_away(void **state)
 	uint64_t seeds = seed_from_environment("SEEDS", is_short() ? 15 : 100);
 	uint64_t told = 0, harmless = 0;
 
-	if (getenv("SEED"))
+	if (is_set("SEED"))
 		skip();
 	for (uint64_t seed = 1; seed <= seeds; seed++)
 		for (size_t n = 0; n < ARRAY_SIZE(names); n++) {
@@ -512,7 +525,7 @@ static void promises_outlive_any_lives_and_deaths(void **state)
 	uint64_t from = seed_from_environment("FROM", 1);
 	uint64_t seeds = seed_from_environment("SEEDS", is_short() ? 40 : 200);
 
-	if (getenv("SEED")) {
+	if (is_set("SEED")) {
 		from = seed_from_environment("SEED", 1);
 		seeds = 1;
 	}
