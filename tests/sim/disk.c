@@ -97,8 +97,14 @@ void disk_event(struct sim *s, struct sim_event *e)
 	sim_disk_set_capacity(node->disk, ROOMY);
 }
 
+/*
+ * The state's own file and WAL are hit only on demand: a WAL that is cut short by damage after a part of
+ * it was copied into the file leaves a mixture that opens well, and nothing but the whole digest tells.
+ */
 void disk_damage(struct sim *s)
 {
+	static const char *const places[] = { "/log/", "superblock", "/snapshots/", NULL };
+	const char *place = places[sim_between(s, RND_DISK, 0, s->damage_state ? 3 : 2)];
 	struct sim_node *node = fault_node(s);
 	size_t damaged = 0;
 	struct buf path = BUF_INIT;
@@ -108,7 +114,7 @@ void disk_damage(struct sim *s)
 		damaged += s->nodes[i].damaged || s->nodes[i].gone;
 	if (!node->damaged && 2 * (damaged + 1) >= s->node_count)
 		return;
-	if (sim_disk_flip_any(node->disk, NULL, &path, &offset) == 0) {
+	if (sim_disk_flip_any(node->disk, place, &path, &offset) == 0) {
 		buf_put_u8(&path, '\0');
 		node->damaged = true;
 		s->counts.disk_faults++;

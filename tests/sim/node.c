@@ -344,12 +344,27 @@ static void drop_jobs(struct list *jobs)
 	}
 }
 
+/* In turn, for one may wait for another. */
+static void end_rounds(struct sim_node *node)
+{
+	bool more = true;
+
+	while (more) {
+		more = false;
+		for (size_t k = 0; k < SIM_SLOTS; k++) {
+			struct sim_worker *slot = &node->slots[k];
+
+			if (slot->coro && coro_resume(slot->coro)) {
+				coro_free(slot->coro);
+				slot->coro = NULL;
+			}
+			more = more || slot->coro;
+		}
+	}
+}
+
 static void end_worker(struct sim_worker *slot)
 {
-	while (slot->coro && !coro_resume(slot->coro))
-		;
-	coro_free(slot->coro);
-	slot->coro = NULL;
 	drop_jobs(&slot->jobs);
 	drop_jobs(&slot->done);
 	worker_release(&slot->worker);
@@ -378,6 +393,7 @@ void node_end(struct sim_node *node, enum node_end how)
 	net_node_ended(node);
 	calls_node_ended(node);
 	clients_node_ended(node);
+	end_rounds(node);
 	for (size_t k = 0; k < SIM_SLOTS; k++)
 		end_worker(&node->slots[k]);
 	for (int k = 0; k < WORKER_COUNT; k++)

@@ -69,6 +69,17 @@ struct list *threads_of_process(void)
 	return &sim_here->coros;
 }
 
+/* A worker waits for another one; when its process ends, all of them are run in turn. */
+void threads_let_others(void)
+{
+	if (!coro_current())
+		return;
+	if (sim_here->dying)
+		seams_wait();
+	else
+		seams_sleep_ns(50000);
+}
+
 void seams_run_threads(struct sim_node *node)
 {
 	struct sim_node *before = node_enter(node);

@@ -264,7 +264,7 @@ struct sim_counts {
 
 struct sim {
 	uint64_t seed, now, until;
-	bool trace;
+	bool trace, damage_state;
 	struct swarm swarm;
 	struct prng rnd[RND_COUNT];
 	struct sim_queue queue;

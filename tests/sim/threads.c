@@ -22,6 +22,10 @@ __attribute__((weak)) struct list *threads_of_process(void)
 	return &only;
 }
 
+__attribute__((weak)) void threads_let_others(void)
+{
+}
+
 struct coro *threads_current(void)
 {
 	return running ? running->coro : NULL;
@@ -93,6 +97,7 @@ int __wrap_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
 	} else {
 		assert(!list_empty(threads_of_process()));
 		threads_run(threads_of_process());
+		threads_let_others();
 	}
 	pthread_mutex_lock(mutex);
 	return 0;

@@ -13,6 +13,9 @@
 struct list *threads_of_process(void);
 /* All of them do what was asked of them. */
 void threads_run(struct list *threads);
+/* Somebody waits who is none of the threads: what else can go on does. A program with workers of its own
+ * brings this one, too. */
+void threads_let_others(void);
 /* The coroutine of the thread that runs; NULL: none does. */
 struct coro *threads_current(void);
 
