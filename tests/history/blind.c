@@ -90,6 +90,8 @@ static void report_op(struct buf *out, const struct blind_op *op, const char *ma
 {
 	buf_printf(out, "  %-9s ", mark);
 	history_print(op->op, out);
+	if (op->about)
+		buf_printf(out, ", of which '%.*s'", (int)op->about_len, op->about);
 	buf_printf(out, "\n");
 }
 

@@ -36,6 +36,8 @@ int blind_check(const struct history *h, const struct wgl_limits *limits,
 /* One operation as one object sees it. */
 struct blind_op {
 	const struct hist_op *op;
+	const char *about; /* the one name of a listing that is meant; NULL: all of the operation */
+	size_t about_len;
 	uint8_t kind;  /* names model */
 	uint32_t a, b; /* names model */
 };

@@ -291,6 +291,10 @@ static void add(struct names *n, const struct hist_op *op, enum names_kind kind,
 	}
 	n->ops[n->op_count++] =
 		(struct blind_op){ .op = op, .kind = (uint8_t)kind, .a = a, .b = b };
+	if (kind == NAMES_LISTED || kind == NAMES_MISSING) {
+		n->ops[n->op_count - 1].about = n->nodes[a].name;
+		n->ops[n->op_count - 1].about_len = n->nodes[a].name_len;
+	}
 	n->judged[op - n->h->ops] = true;
 }
 

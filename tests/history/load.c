@@ -6,10 +6,12 @@
  * that are appended to, t0.. that are cut and read without the page cache. Every value written is unique.
  *
  * What the history must not say, because system calls do not say it: several requests behind one call.
- * So data operations stay inside one page; listings are marked as put together from pieces; names that
- * hold directories are never those that hold files, and hard links are never renamed (the kernel answers
- * such calls itself, from names it looked up at different times); no inode number is claimed for a name
- * whose inode was not opened.
+ * So data operations stay inside one page; listings are marked as put together from pieces; no inode
+ * number is claimed for a name whose inode was not opened. The kernel answers a rename itself when the two
+ * names, looked up one after the other, lead to one inode, as two clients that rename the same name make
+ * it seem; so one of the two names is always the client's own, names that hold directories are never those
+ * that hold files, and hard links are never renamed. Files that are cut are read through a descriptor with
+ * O_APPEND: with O_DIRECT alone the kernel completes a short answer with a second request.
  *
  * A call that fails with ETIMEDOUT, EINTR, EIO, ENOTCONN and the like stays open in the history: it may
  * have taken effect. So do calls under way when the run ends and --grace is over.
@@ -114,12 +116,14 @@ static const char data_letter[DATA_KINDS] = { 'r', 'p', 't' };
 
 struct data_file {
 	int fd; /* -1: to be opened */
+	int read_fd;
 	uint64_t ino;
 };
 
 struct client {
 	uint32_t number;
-	uint64_t ops; /* numbers them, and makes values unique */
+	uint64_t ops;     /* numbers them, and makes values unique */
+	unsigned int own; /* of its own names, which change when what became of one is not known */
 	struct prng p;
 	const char *mount;
 	int dir_fd[DIR_COUNT]; /* -1: to be opened */
@@ -128,7 +132,7 @@ struct client {
 	/* the operation under way */
 	struct fs_request rq;
 	uint64_t id;
-	char name[16], name2[16], value[SLOT];
+	char name[32], name2[32], value[SLOT];
 };
 
 static uint64_t now_ns(void)
@@ -322,10 +326,14 @@ static void step_symlink(struct client *c)
 
 static void any_file_name(struct client *c, char *name)
 {
-	static const char letters[] = "fffffsl";
+	static const char letters[] = "fffffslo";
 	char letter = letters[below(c, strlen(letters))];
 
-	set_name(c, name, letter, letter == 'f' ? 4 : 2);
+	if (letter == 'o')
+		snprintf(name, sizeof(c->name), "o%u.%u", (unsigned int)below(c, c->number) + 1,
+			 c->own);
+	else
+		set_name(c, name, letter, letter == 'f' ? 4 : 2);
 }
 
 static void step_unlink(struct client *c)
@@ -337,23 +345,27 @@ static void step_unlink(struct client *c)
 	end(c, result(unlinkat(c->dir_fd[dir], c->name, 0)), NULL, 0);
 }
 
+/* From a name that all use to an own one, or back. */
 static void step_rename(struct client *c)
 {
 	static const uint32_t choice[] = { 0, 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE };
 	size_t from = any_dir(c), to = any_dir(c);
-	bool dirs = below(c, 5) == 0;
+	bool dirs = below(c, 5) == 0, back = below(c, 2);
 	struct fs_request rq;
+	long ret;
 
-	set_name(c, c->name, dirs ? 'd' : 'f', dirs ? 2 : 4);
-	set_name(c, c->name2, dirs ? 'd' : 'f', dirs ? 2 : 4);
+	set_name(c, back ? c->name2 : c->name, dirs ? 'd' : 'f', dirs ? 2 : 4);
+	snprintf(back ? c->name : c->name2, sizeof(c->name), "%c%u.%u", dirs ? 'e' : 'o', c->number,
+		 c->own);
 	rq = in_dir(c, FS_RENAME, from);
 	rq.ino2 = c->dir_ino[to];
 	rq.name2 = c->name2;
 	rq.name2_len = strlen(c->name2);
 	rq.flags = choice[below(c, ARRAY_SIZE(choice))];
 	begin(c, rq);
-	end(c, result(renameat2(c->dir_fd[from], c->name, c->dir_fd[to], c->name2, rq.flags)), NULL,
-	    0);
+	ret = result(renameat2(c->dir_fd[from], c->name, c->dir_fd[to], c->name2, rq.flags));
+	c->own += ret < 0 && leaves_open((int)-ret);
+	end(c, ret, NULL, 0);
 }
 
 static void step_lookup(struct client *c)
@@ -539,6 +551,7 @@ static void end_data(struct client *c, struct data_file *f, long ret, const stru
 
 	if (ret < 0 && leaves_open((int)-ret)) {
 		close(f->fd);
+		close(f->read_fd);
 		f->fd = -1;
 	}
 	end_at(c, end_ns, ret, reply, known);
@@ -573,7 +586,7 @@ static void read_value(struct client *c, struct data_file *f, uint64_t offset, s
 	rq.offset = offset;
 	rq.size = len;
 	begin(c, rq);
-	ret = result(pread(f->fd, page, len, (off_t)offset));
+	ret = result(pread(f->read_fd, page, len, (off_t)offset));
 	reply.data_len = ret > 0 ? (size_t)ret : 0;
 	end_data(c, f, ret, &reply, HIST_DATA);
 }
@@ -708,13 +721,20 @@ static int open_data(struct client *c, enum data_kind kind, size_t i)
 
 	if (f->fd >= 0)
 		return 0;
-	/* With the page cache and without, but never with it where the size is changed below it. */
-	if (kind == DATA_CUT || (kind == DATA_SLOTS && below(c, 2)))
+	/* With the page cache and without. */
+	if (kind == DATA_SLOTS && below(c, 2))
 		flags |= O_DIRECT;
 	snprintf(path, sizeof(path), "%s/%s/%c%zu", c->mount, opt.dir, data_letter[kind], i);
-	f->fd = open(path, flags);
-	if (f->fd < 0 || fstat(f->fd, &st) < 0)
+	f->read_fd = open(path, kind == DATA_SLOTS ? flags : O_RDONLY | O_APPEND | O_CLOEXEC);
+	if (f->read_fd < 0)
 		return -errno;
+	f->fd = open(path, flags);
+	if (f->fd < 0 || fstat(f->fd, &st) < 0) {
+		close(f->read_fd);
+		close(f->fd);
+		f->fd = -1;
+		return -EIO;
+	}
 	f->ino = st.st_ino;
 	return 0;
 }

@@ -4,6 +4,9 @@
  * Calls and returns of answered operations lie in one list by time, open operations in another by
  * their start. A step takes an operation that was called before the first return in the list, and
  * lifts its two events out; at a dead end the last step is undone and the next candidate tried.
+ *
+ * An answered operation that fits and changes nothing is taken at once and for good: any order that has it
+ * later stays an order when it is moved here. So only changes are tried in different orders.
  */
 #include "tests/history/wgl.h"
 
@@ -22,6 +25,7 @@ struct event {
 struct taken {
 	struct event *call;
 	uint32_t state; /* before */
+	bool free;      /* changed nothing: no other choice here is better */
 };
 
 struct key {
@@ -200,25 +204,50 @@ static struct event *candidate(struct search *s, struct event *from)
 	return it != &s->open && e->time_ns <= first_return_ns(s) ? e : NULL;
 }
 
-static void take(struct search *s, struct event *call, uint32_t *state, uint32_t next,
-		 struct key set)
+static void take(struct search *s, struct event *call, uint32_t *state, uint32_t next, bool free)
 {
-	s->stack[s->depth++] = (struct taken){ call, *state };
-	s->set = set;
+	struct key k = key_of(call->op);
+
+	s->stack[s->depth++] = (struct taken){ call, *state, free };
+	s->set.a ^= k.a;
+	s->set.b ^= k.b;
 	*state = next;
 	lift(s, call);
 }
 
+/* Undoes the last choice and what came free behind it; NULL: there was none. */
 static struct event *undo(struct search *s, uint32_t *state)
 {
-	struct taken *t = &s->stack[--s->depth];
-	struct key k = key_of(t->call->op);
+	while (s->depth > 0) {
+		struct taken *t = &s->stack[--s->depth];
+		struct key k = key_of(t->call->op);
 
-	s->set.a ^= k.a;
-	s->set.b ^= k.b;
-	*state = t->state;
-	unlift(s, t->call);
-	return t->call;
+		s->set.a ^= k.a;
+		s->set.b ^= k.b;
+		*state = t->state;
+		unlift(s, t->call);
+		if (!t->free)
+			return t->call;
+	}
+	return NULL;
+}
+
+/* Takes an operation that fits and changes nothing, if there is one. */
+static bool take_free(struct search *s, uint32_t *state, uint64_t *steps)
+{
+	list_for_each (it, &s->answered) {
+		struct event *call = list_entry(it, struct event, link);
+		uint32_t next;
+
+		if (!call->is_call)
+			return false;
+		++*steps;
+		if (s->m->step(s->m->ctx, *state, &s->ops[call->op], &next) && next == *state) {
+			take(s, call, state, next, true);
+			return true;
+		}
+	}
+	return false;
 }
 
 static void keep_longest(const struct search *s, struct wgl_result *result)
@@ -240,26 +269,23 @@ enum wgl_verdict wgl_check(const struct wgl_model *m, const struct wgl_op *ops, 
 
 	*result = (struct wgl_result){ .order = mem_calloc(count, sizeof(size_t)) };
 	search_init(&s, m, ops, count);
-	while (s.answered_left > 0) {
-		at = candidate(&s, at);
-		if (!at && s.depth == 0) {
-			verdict = WGL_BAD;
-			break;
-		}
-		if (!at) {
-			keep_longest(&s, result);
-			at = undo(&s, &state);
-			continue;
-		}
+	while (s.answered_left > 0 && verdict == WGL_OK) {
 		if (over_limits(&s, limits, ++result->steps)) {
 			verdict = WGL_UNDECIDED;
 			break;
 		}
-		if (m->step(m->ctx, state, &ops[at->op], &next) && !(at->open && next == state)) {
+		if (!at && take_free(&s, &state, &result->steps))
+			continue;
+		at = candidate(&s, at);
+		if (!at) {
+			keep_longest(&s, result);
+			at = undo(&s, &state);
+			verdict = at ? WGL_OK : WGL_BAD;
+		} else if (m->step(m->ctx, state, &ops[at->op], &next) && next != state) {
 			struct key k = key_of(at->op), set = { s.set.a ^ k.a, s.set.b ^ k.b };
 
 			if (is_new(&s, set, next)) {
-				take(&s, at, &state, next, set);
+				take(&s, at, &state, next, false);
 				at = NULL;
 			}
 		}
