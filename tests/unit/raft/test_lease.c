@@ -128,8 +128,9 @@ static void a_time_from_the_future_is_not_believed(void **state)
 	struct rig g;
 
 	lead(&g, 3);
-	answer(&g, 2, 1, 7000 * MS, START + 900 * MS);
-	assert_int_equal(rig_status(&g).lease.remaining_ns, 200 * MS);
+	g.now_ns = START + 100 * MS;
+	answer(&g, 2, 1, 7100 * MS, START + 900 * MS);
+	assert_int_equal(rig_status(&g).lease.remaining_ns, 100 * MS);
 	rig_stop(&g);
 }
 
