@@ -507,6 +507,19 @@ void check_reply(struct sim_client *c, struct sim_op *op)
 
 /* ---- the end ------------------------------------------------------------------------------------------------ */
 
+bool check_is_member(struct sim *s, uint64_t id)
+{
+	const struct raft *newest = NULL;
+
+	for (size_t i = 1; i <= s->node_count; i++) {
+		const struct sim_node *node = &s->nodes[i];
+
+		if (node->alive && (!newest || node->replica->raft->applied > newest->applied))
+			newest = node->replica->raft;
+	}
+	return newest && raft_conf_find(&newest->conf, id) != NULL;
+}
+
 bool check_converged(struct sim *s)
 {
 	uint64_t last = 0;
@@ -515,7 +528,7 @@ bool check_converged(struct sim *s)
 		struct sim_node *node = &s->nodes[i];
 		const struct raft *r;
 
-		if (node->gone || node->damaged)
+		if (node->gone || node->damaged || !check_is_member(s, node->id))
 			continue;
 		if (!node->alive)
 			return false;

@@ -2,6 +2,7 @@
  * fault.c - when what breaks. Each kind of fault has a clock of its own; what it hits is drawn when it
  * strikes. faults_stop() mends everything that a fault left.
  */
+#include "raft/raft_internal.h"
 #include "tests/sim/sim.h"
 
 enum fault {
@@ -15,6 +16,7 @@ enum fault {
 	FAULT_SNAPSHOT,
 	FAULT_DEATH,
 	FAULT_SLEEP,
+	FAULT_MEMBER,
 	FAULT_IO_CRASH,
 	FAULT_IO_ERROR,
 	FAULT_FULL,
@@ -43,6 +45,8 @@ static unsigned gap_of(const struct swarm *w, enum fault kind)
 		return w->snapshot_ms;
 	case FAULT_DEATH:
 		return w->death_ms;
+	case FAULT_MEMBER:
+		return w->member_ms;
 	case FAULT_SLEEP:
 		return w->sleep_ms;
 	case FAULT_IO_CRASH:
@@ -190,6 +194,53 @@ static void transfer(struct sim *s)
 	}
 }
 
+/*
+ * Members leave, come back as learners, and vote again once they caught up; with what their disks kept.
+ * At least half of the nodes stay voters, so that damage and deaths elsewhere meet a quorum.
+ */
+static void member(struct sim *s)
+{
+	struct sim_node *who = fault_node(s);
+
+	for (size_t i = 1; i <= s->node_count; i++) {
+		struct sim_node *node = &s->nodes[i];
+		struct raft_conf_change change = { .transition = RAFT_JOINT_AUTO, .count = 1 };
+		struct raft_input in = { .type = RAFT_IN_CONF_CHANGE, .conf_change = { &change } };
+		const struct raft_conf *conf;
+		const struct raft_member *m;
+		struct sim_node *was;
+		size_t voters = 0;
+
+		if (!node->alive || node->paused_until > s->now ||
+		    !replica_is_leader(node->replica))
+			continue;
+		conf = replica_conf(node->replica);
+		m = raft_conf_find(conf, who->id);
+		for (size_t k = 0; k < conf->count; k++)
+			voters += (conf->members[k].role & RAFT_VOTER) != 0;
+		if (m && m->role & RAFT_VOTER && 2 * (voters - 1) < s->node_count)
+			return;
+		change.v[0] = (struct raft_change){ .id = who->id };
+		snprintf(change.v[0].address, sizeof(change.v[0].address), "n%llu:1",
+			 (unsigned long long)who->id);
+		change.v[0].op = !m                              ? RAFT_ADD_LEARNER
+				 : m->role & RAFT_LEARNER        ? RAFT_ADD_VOTER
+				 : sim_chance(s, RND_FAULT, 500) ? RAFT_REMOVE
+								 : RAFT_ADD_LEARNER;
+		was = node_enter(node);
+		if (replica_step(node->replica, &in) == 0 &&
+		    node->replica->raft->conf_result == RAFT_CONF_APPENDED) {
+			s->counts.changes_of_members++;
+			sim_trace(s, "node %llu: change %u of member %llu",
+				  (unsigned long long)node->id, change.v[0].op,
+				  (unsigned long long)who->id);
+		}
+		node_after(node);
+		node_leave(was);
+		return;
+	}
+}
+
 static void snapshot(struct sim *s)
 {
 	struct sim_node *node = any_node(s);
@@ -235,6 +286,9 @@ void fault_event(struct sim *s, struct sim_event *e)
 		break;
 	case FAULT_DEATH:
 		client_die(&s->clients[sim_between(s, RND_FAULT, 0, s->client_count - 1)]);
+		break;
+	case FAULT_MEMBER:
+		member(s);
 		break;
 	case FAULT_SLEEP:
 		client_sleep(&s->clients[sim_between(s, RND_FAULT, 0, s->client_count - 1)],

@@ -390,7 +390,7 @@ void load_check_end(struct sim *s)
 		struct kv_txn *txn;
 		struct kv *kv;
 
-		if (!node->alive || node->damaged) {
+		if (!node->alive || node->damaged || !check_is_member(s, node->id)) {
 			node_leave(was);
 			continue;
 		}

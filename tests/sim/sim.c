@@ -16,7 +16,7 @@ struct options {
 	uint64_t from, seeds;
 	size_t nodes;
 	unsigned ops;
-	bool trace, verbose, log, marks, go_on, damage_state;
+	bool trace, verbose, log, marks, go_on, damage_state, members;
 	uint64_t seconds; /* 0: no limit */
 	const char *history;
 };
@@ -41,6 +41,7 @@ static const char usage[] =
 	"  --marks      the coverage marks and how often each was hit\n"
 	"  --verbose    a line for each run\n"
 	"  --history F  writes the history of the last run to the file F\n"
+	"  --members    members leave, learn and vote again\n"
 	"  --damage-state  bytes of the SQLite file and its WAL change at rest, too\n"
 	"  --trace      a line for each fault, election and the like\n"
 	"  --log        the nodes' own log lines\n"
@@ -75,6 +76,7 @@ static struct options parse(int argc, char **argv)
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "trace", no_argument, NULL, 't' },
 		{ "log", no_argument, NULL, 'L' },
+		{ "members", no_argument, NULL, 'M' },
 		{ "damage-state", no_argument, NULL, 'D' },
 		{ "history", required_argument, NULL, 'H' },
 		{ "go-on", no_argument, NULL, 'g' },
@@ -120,6 +122,9 @@ static struct options parse(int argc, char **argv)
 			break;
 		case 'H':
 			o.history = optarg;
+			break;
+		case 'M':
+			o.members = true;
 			break;
 		case 'D':
 			o.damage_state = true;
@@ -179,6 +184,7 @@ static void print_counts(const struct sim_counts *c)
 	printf(", " N(deaths));
 	printf(", " N(slept));
 	printf(", " N(replaced));
+	printf(", " N(changes_of_members));
 	printf(", " N(expired));
 	printf(", " N(transfers));
 	printf("\n" N(frames));
@@ -214,6 +220,7 @@ static bool run_seed(uint64_t seed, const struct options *o, struct totals *t)
 	s->seed = seed;
 	s->trace = o->trace;
 	s->damage_state = o->damage_state;
+	s->members = o->members;
 	s->swarm.nodes = o->nodes;
 	s->swarm.ops = o->ops;
 	ok = sim_run(s) == 0;

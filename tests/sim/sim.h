@@ -62,7 +62,8 @@ struct swarm {
 	unsigned late; /* frames of a broken connection that still arrive */
 	unsigned bulk_loss, bulk_damage;
 	/* faults: mean time between two of them in ms, 0: none */
-	unsigned crash_ms, cut_ms, pause_ms, slow_ms, move_ms, transfer_ms, snapshot_ms, death_ms;
+	unsigned crash_ms, cut_ms, pause_ms, slow_ms, move_ms, transfer_ms, snapshot_ms, death_ms,
+		member_ms;
 	unsigned clean_stop;  /* of the crashes */
 	unsigned power_loss;  /* of the others */
 	unsigned io_crash_ms; /* the process dies in a call that changes the disk */
@@ -255,7 +256,7 @@ struct sim_committed {
 struct sim_counts {
 	uint64_t steps, ops, acked, errors, given_up, resends, reads;
 	uint64_t elections, crashes, clean_stops, stopped, refused, cuts, pauses, stuck, moves,
-		transfers, deaths, expired, slept, replaced, local_reads;
+		transfers, deaths, expired, slept, replaced, changes_of_members;
 	uint64_t frames, lost, doubled, reordered, broken;
 	uint64_t snapshots, installs, bulk_calls, bulk_lost, bulk_damaged, power_losses,
 		disk_faults;
@@ -264,7 +265,7 @@ struct sim_counts {
 
 struct sim {
 	uint64_t seed, now, until;
-	bool trace, damage_state;
+	bool trace, damage_state, members;
 	struct swarm swarm;
 	struct prng rnd[RND_COUNT];
 	struct sim_queue queue;
@@ -408,6 +409,7 @@ void check_boot(struct sim_node *node, const struct store_boot *boot, const stru
 /* A view with this applied index answered a copy of a read. */
 void check_read(struct sim_node *node, struct sim_op *op, uint64_t applied);
 void check_reply(struct sim_client *c, struct sim_op *op);
+bool check_is_member(struct sim *s, uint64_t id); /* as the node that applied most has it */
 bool check_converged(struct sim *s);
 void check_end(struct sim *s);
 struct kv_meta node_meta(struct sim_node *node);

@@ -50,6 +50,7 @@ static void draw_faults(struct sim *s, struct swarm *w)
 	w->move_ms = gap_ms(s, 600, 500, 5000);
 	w->transfer_ms = gap_ms(s, 300, 1000, 6000);
 	w->snapshot_ms = gap_ms(s, 400, 1000, 6000);
+	w->member_ms = s->members ? gap_ms(s, 500, 700, 5000) : 0;
 	w->sleep_ms = gap_ms(s, 300, 2000, 8000);
 	w->replace = (unsigned)draw(s, 0, 1000);
 	w->death_ms = gap_ms(s, 300, 2000, 8000);
@@ -150,7 +151,7 @@ void swarm_print(const struct swarm *w, FILE *out)
 		"%llu..%llu us, "
 		"burst %u\n"
 		"ticks of %u ms, election %u, heartbeat %u, lease %llu ms, sessions %llu ms, sleep "
-		"%u, replace %u\n"
+		"%u, replace %u, members %u\n"
 		"limits: message %zu, in flight %u messages %llu bytes, uncommitted %llu, apply "
 		"%llu, cache %llu, "
 		"tail %llu\n",
@@ -168,7 +169,7 @@ void swarm_print(const struct swarm *w, FILE *out)
 		(unsigned long long)w->wal_limit_bytes, (unsigned long long)w->work_min_ns / 1000,
 		(unsigned long long)w->work_max_ns / 1000, w->burst, w->tick_ms, w->election_ticks,
 		w->heartbeat_ticks, (unsigned long long)(w->lease_ns / SIM_MS),
-		(unsigned long long)w->session_ttl_ms, w->sleep_ms, w->replace,
+		(unsigned long long)w->session_ttl_ms, w->sleep_ms, w->replace, w->member_ms,
 		w->limits.max_message_bytes, w->limits.max_inflight_messages,
 		(unsigned long long)w->limits.max_inflight_bytes,
 		(unsigned long long)w->limits.max_uncommitted_bytes,
