@@ -343,7 +343,8 @@ void client_executed(struct sim *s, const struct apply_answer *a)
 	}
 	if (c->records[a->seq] == NO_RECORD)
 		return;
-	if (!s->history.ops[c->records[a->seq]].done)
+	/* An error that is logged under a number makes sure that it has no effect. */
+	if (a->status == 0 && !s->history.ops[c->records[a->seq]].done)
 		history_set_index(&s->history, c->records[a->seq], a->index);
 }
 
