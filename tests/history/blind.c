@@ -30,10 +30,13 @@ static size_t prefix(const struct blind_op *ops, size_t count, uint64_t until_ns
 		/* A refusal changes nothing, whenever it happens. */
 		if (open && op->done && op->status != 0)
 			continue;
-		out[n++] = (struct wgl_op){ .start_ns = op->start_ns,
-					    .end_ns = op->end_ns,
-					    .open = open,
-					    .what = &ops[i] };
+		out[n++] = (struct wgl_op){
+			.start_ns = op->start_ns,
+			.end_ns = op->end_ns,
+			.open = open,
+			.observes = fs_op_is_read(op->rq.op) || (op->done && op->status != 0),
+			.what = &ops[i],
+		};
 	}
 	return n;
 }

@@ -43,8 +43,7 @@ struct node {
 	uint32_t place; /* in the state of the object asked for last */
 	/* an inode: what the whole history says of it */
 	uint64_t ino;
-	bool held;    /* some cell held it: it comes and goes with its names */
-	bool named;   /* ... not only by a new hard link */
+	bool named; /* some cell held it, and not only by a new hard link: it comes and goes with its names */
 	bool made;    /* an answered operation made it and told its number */
 	bool coupled; /* joined with every cell that holds it */
 	uint8_t type;
@@ -199,8 +198,16 @@ static unsigned int reasons_of(int status)
 	}
 }
 
+/* "." and ".." are no cells: what they lead to is a matter of other names. */
+static bool is_dots(const char *name, size_t len)
+{
+	return len > 0 && name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.'));
+}
+
 static bool judged_status(const struct hist_op *op)
 {
+	if (is_dots(op->rq.name, op->rq.name_len) || is_dots(op->rq.name2, op->rq.name2_len))
+		return false;
 	if (!op->done)
 		return !fs_op_is_read(op->rq.op);
 	if (op->status == 0)
@@ -216,12 +223,11 @@ static bool counts_links(const struct hist_op *op)
 
 /* ---- first pass: nodes ----------------------------------------------------------------------------- */
 
-static void saw_inode(struct names *n, uint64_t ino, uint8_t type, bool named)
+static void saw_inode(struct names *n, uint64_t ino, uint8_t type)
 {
 	struct node *i = inode_node(n, ino);
 
-	i->held = true;
-	i->named |= named;
+	i->named = true;
 	if (type != TYPE_UNKNOWN)
 		i->type = type;
 }
@@ -234,11 +240,10 @@ static void note_listing(struct names *n, const struct hist_op *op)
 
 	inode_at(n, op->rq.ino);
 	while (fs_dirent_next(&data, &len, &d)) {
-		if ((d.name_len == 1 && d.name[0] == '.') ||
-		    (d.name_len == 2 && memcmp(d.name, "..", 2) == 0))
+		if (is_dots(d.name, d.name_len))
 			continue;
 		cell_at(n, op->rq.ino, d.name, d.name_len);
-		saw_inode(n, d.ino, d.mode ? type_of_mode(d.mode) : TYPE_UNKNOWN, true);
+		saw_inode(n, d.ino, d.mode ? type_of_mode(d.mode) : TYPE_UNKNOWN);
 	}
 }
 
@@ -249,7 +254,6 @@ static void note_cells(struct names *n, const struct hist_op *op)
 
 	if (rq->op == FS_LINK) {
 		cell_at(n, rq->ino2, rq->name, rq->name_len);
-		saw_inode(n, rq->ino, TYPE_UNKNOWN, false);
 		inode_node(n, rq->ino)->coupled = true;
 		return;
 	}
@@ -262,8 +266,7 @@ static void note_cells(struct names *n, const struct hist_op *op)
 	saw_inode(n, op->reply.attr.ino,
 		  makes(rq->op)           ? type_made(rq)
 		  : op->known & HIST_TYPE ? type_of_mode(op->reply.attr.mode)
-					  : TYPE_UNKNOWN,
-		  true);
+					  : TYPE_UNKNOWN);
 	inode = inode_at(n, op->reply.attr.ino);
 	if (makes(rq->op) && (rq->op != FS_CREATE || (rq->flags & O_EXCL) ||
 			      ((op->known & HIST_CREATED) && op->reply.created)))
@@ -379,7 +382,7 @@ static void add_op(struct names *n, const struct hist_op *op)
 static void join_directories(struct names *n)
 {
 	for (uint32_t i = 0; i < n->keys.count; i++) {
-		if (n->nodes[i].is_cell && n->nodes[n->nodes[i].dir].held)
+		if (n->nodes[i].is_cell && n->nodes[n->nodes[i].dir].named)
 			join(n, i, n->nodes[i].dir);
 	}
 }
@@ -496,7 +499,7 @@ static bool dir_lives(const struct names *n, const struct node *cell)
 {
 	const struct node *dir = &n->nodes[cell->dir];
 
-	return !dir->held || links_to(n, dir->ino) > 0;
+	return !dir->named || links_to(n, dir->ino) > 0;
 }
 
 static bool dir_empty(const struct names *n, uint64_t value)

@@ -3,11 +3,12 @@
 
 #include "base/opt.h"
 #include "tests/history/blind.h"
+#include "tests/history/witness.h"
 
 static struct options {
 	uint64_t max_steps;
 	int64_t max_bytes;
-	bool json, help, quiet;
+	bool json, help, quiet, witness;
 } opt = { .max_steps = 20000000, .max_bytes = 512 << 20 };
 
 static const struct opt opts[] = {
@@ -24,6 +25,10 @@ static const struct opt opts[] = {
 	  .value = "BYTES",
 	  .def = "512M",
 	  .help = "memory of the search for one object" },
+	{ .name = "witness",
+	  .kind = OPT_FLAG,
+	  .offset = offsetof(struct options, witness),
+	  .help = "replay by log index instead of searching: for histories that tell it" },
 	{ .name = "json",
 	  .kind = OPT_FLAG,
 	  .offset = offsetof(struct options, json),
@@ -111,6 +116,36 @@ static int check(const struct history *h, struct counts *c)
 	return verdict == 0 ? EXIT_OK : verdict == 1 ? EXIT_VIOLATION : EXIT_UNDECIDED;
 }
 
+/* For histories of the simulator. */
+static int check_witness(const struct history *h)
+{
+	struct witness_result r;
+	int verdict = witness_check(h, &r);
+
+	if (opt.json) {
+		struct json_object *o = json_object_new_object();
+
+		json_object_object_add(o, "verdict",
+				       json_object_new_string(verdict ? "wrong answer" : "right"));
+		put_number(o, "operations", h->count);
+		put_number(o, "judged", r.judged);
+		put_number(o, "not_judged", r.not_judged);
+		put_number(o, "unplaced", r.unplaced);
+		json_object_object_add(
+			o, "report",
+			json_object_new_string_len((const char *)r.report.data, (int)r.report.len));
+		printf("%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY));
+		json_object_put(o);
+	} else {
+		fwrite(r.report.data, 1, r.report.len, stdout);
+		printf("%s: %zu operations: %zu judged, %zu not, %zu without an index\n",
+		       verdict ? "wrong answer" : "right", h->count, r.judged, r.not_judged,
+		       r.unplaced);
+	}
+	buf_release(&r.report);
+	return verdict ? EXIT_VIOLATION : EXIT_OK;
+}
+
 static int fail(struct err *err, const char *still_works)
 {
 	err_advise(err, still_works, "check_history --help");
@@ -147,7 +182,7 @@ int main(int argc, char **argv)
 		counts.torn += torn;
 	}
 	if (code == EXIT_OK)
-		code = check(&h, &counts);
+		code = opt.witness ? check_witness(&h) : check(&h, &counts);
 	history_release(&h);
 	return code;
 }

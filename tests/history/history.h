@@ -71,7 +71,7 @@ struct hist_op {
 	uint32_t known; /* enum hist_known; 0 on errors */
 	uint64_t start_ns, end_ns;
 	uint64_t index;
-	uint8_t logged; /* enum hist_logged; in memory alone */
+	uint8_t logged;        /* enum hist_logged; in memory alone */
 	struct fs_request rq;  /* names and data are the history's */
 	struct fs_reply reply; /* data are the history's */
 };

@@ -211,6 +211,17 @@ static void long_files_keep_every_chunk(void **state)
 	bad(&b);
 }
 
+/* Found on the simulator: the cut fits first, too, where it changes nothing. */
+static void what_changes_nothing_now_may_be_needed_later(void **state)
+{
+	HISTORY(a);
+
+	hist_write(&a, 5, 20, 9, "x");
+	hist_cut(&a, 6, 21, 0);
+	hist_read(&a, 30, 31, 0, 100, "", 0);
+	good(&a);
+}
+
 static void permission_bits_are_a_register(void **state)
 {
 	struct fs_request chmod = {
@@ -399,6 +410,25 @@ static void hard_links_are_counted(void **state)
 	hist_link(&b, 3, 4, 5, 2, "l", 0);
 	hist_getattr(&b, 5, 6, 5, hist_attr(5, S_IFREG, 1, 0), HIST_NLINK);
 	bad(&b);
+}
+
+/* Found on the simulator: a link to the root was refused, and the root taken for a file without a name. */
+static void what_always_was_there_stays(void **state)
+{
+	HISTORY(a);
+	HISTORY(b);
+
+	hist_link(&a, 1, 2, 1, 1, "l", -EPERM);
+	hist_name(&a, 3, 4, FS_CREATE, 1, "a", 0, 5);
+	good(&a);
+	hist_name(&b, 1, 2, FS_LOOKUP, 1, ".", 0, 1);
+	hist_list(&b, 3, 4, 1, HIST_LIST_WHOLE, ".1");
+	hist_name(&b, 5, 6, FS_CREATE, 1, "a", 0, 5);
+	hist_list(&b, 7, 8, 1, HIST_LIST_WHOLE, ".1a5");
+	struct blind_result r = judge(&b, 0);
+
+	assert_int_equal(r.ops_not_judged, 1); /* the lookup of "." */
+	release(&b, &r);
 }
 
 static void refusals_no_model_foretells_are_counted(void **state)
@@ -602,7 +632,8 @@ static struct fs_request random_request(struct prng *p, bool names, uint64_t num
 
 	if (!names) {
 		rq.name = "k";
-		values[number][0] = (char)('A' + number);
+		values[number][0] =
+			(char)('A' + prng_below(p, 3)); /* at times what is there already */
 		rq.data = values[number];
 		return rq;
 	}
@@ -745,6 +776,7 @@ int main(void)
 		cmocka_unit_test(a_change_done_twice_is_seen),
 		cmocka_unit_test(file_contents_are_bytes),
 		cmocka_unit_test(long_files_keep_every_chunk),
+		cmocka_unit_test(what_changes_nothing_now_may_be_needed_later),
 		cmocka_unit_test(permission_bits_are_a_register),
 		cmocka_unit_test(names_come_and_go),
 		cmocka_unit_test(a_name_leads_to_its_inode),
@@ -753,6 +785,7 @@ int main(void)
 		cmocka_unit_test(directories_go_when_empty_and_then_are_gone),
 		cmocka_unit_test(inodes_nobody_told_are_learnt),
 		cmocka_unit_test(hard_links_are_counted),
+		cmocka_unit_test(what_always_was_there_stays),
 		cmocka_unit_test(refusals_no_model_foretells_are_counted),
 		cmocka_unit_test(the_report_ends_at_the_first_answer_that_cannot_be),
 		cmocka_unit_test(what_takes_too_long_is_undecided),

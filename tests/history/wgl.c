@@ -5,8 +5,9 @@
  * their start. A step takes an operation that was called before the first return in the list, and
  * lifts its two events out; at a dead end the last step is undone and the next candidate tried.
  *
- * An answered operation that fits and changes nothing is taken at once and for good: any order that has it
- * later stays an order when it is moved here. So only changes are tried in different orders.
+ * An answered operation that observes and fits is taken at once and for good: any order that has it later
+ * stays an order when it is moved here. So only changes are tried in different orders. (A change that
+ * happens to change nothing here is no such thing: later it may be needed.)
  */
 #include "tests/history/wgl.h"
 
@@ -25,7 +26,7 @@ struct event {
 struct taken {
 	struct event *call;
 	uint32_t state; /* before */
-	bool free;      /* changed nothing: no other choice here is better */
+	bool free;      /* it observes: no other choice here is better */
 };
 
 struct key {
@@ -232,7 +233,7 @@ static struct event *undo(struct search *s, uint32_t *state)
 	return NULL;
 }
 
-/* Takes an operation that fits and changes nothing, if there is one. */
+/* Takes an operation that observes and fits, if there is one. */
 static bool take_free(struct search *s, uint32_t *state, uint64_t *steps)
 {
 	list_for_each (it, &s->answered) {
@@ -241,6 +242,8 @@ static bool take_free(struct search *s, uint32_t *state, uint64_t *steps)
 
 		if (!call->is_call)
 			return false;
+		if (!s->ops[call->op].observes)
+			continue;
 		++*steps;
 		if (s->m->step(s->m->ctx, *state, &s->ops[call->op], &next) && next == *state) {
 			take(s, call, state, next, true);
@@ -281,7 +284,8 @@ enum wgl_verdict wgl_check(const struct wgl_model *m, const struct wgl_op *ops, 
 			keep_longest(&s, result);
 			at = undo(&s, &state);
 			verdict = at ? WGL_OK : WGL_BAD;
-		} else if (m->step(m->ctx, state, &ops[at->op], &next) && next != state) {
+		} else if (m->step(m->ctx, state, &ops[at->op], &next) &&
+			   !(at->open && next == state)) {
 			struct key k = key_of(at->op), set = { s.set.a ^ k.a, s.set.b ^ k.b };
 
 			if (is_new(&s, set, next)) {

@@ -15,6 +15,7 @@
 struct wgl_op {
 	uint64_t start_ns, end_ns;
 	bool open;        /* end_ns and what it answered mean nothing */
+	bool observes;    /* in no state does it change anything but what is known */
 	const void *what; /* for the model */
 };
 
