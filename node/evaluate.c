@@ -8,6 +8,8 @@
  */
 #include "node/evaluate.h"
 
+#include <inttypes.h>
+
 #include "base/mark.h"
 
 #define OVERLAY_BYTES_MAX (64u * 1024 * 1024) /* then requests wait for the apply thread */
@@ -25,11 +27,11 @@ struct evaluator {
 	uint64_t generation;
 	uint64_t term;
 	uint64_t tail_index, tail_term;
-	uint64_t start_index;   /* nothing is evaluated before this is applied */
+	uint64_t start_index; /* nothing is evaluated before this is applied */
 	uint64_t applied_index;
-	int64_t last_wall_ns;   /* stamps never go back */
-	uint64_t base_term;     /* the term that log time was taken over for */
-	uint64_t base_log_ms;   /* log time of the last entry before it */
+	int64_t last_wall_ns; /* stamps never go back */
+	uint64_t base_term;   /* the term that log time was taken over for */
+	uint64_t base_log_ms; /* log time of the last entry before it */
 	uint64_t last_log_ms;
 	uint64_t sessions_max;
 	struct list waiting, parked, inflight;
@@ -55,7 +57,7 @@ struct evaluator *evaluator_new(struct kv_slot *slot, uint32_t group, int64_t (*
 
 static void drop_requests(struct list *list)
 {
-	list_for_each_safe(it, list) {
+	list_for_each_safe (it, list) {
 		list_del(it);
 		job_free(list_entry(it, struct job, link));
 	}
@@ -94,7 +96,7 @@ static void park(struct evaluator *ev, struct eval_request *rq, uint64_t wait_in
 /* Everything parked whose entry is applied, or that waits for any progress, is looked at again. */
 static void unpark(struct evaluator *ev)
 {
-	list_for_each_safe(it, &ev->parked) {
+	list_for_each_safe (it, &ev->parked) {
 		if (request_of(it)->wait_index > ev->applied_index)
 			continue;
 		list_del(it);
@@ -229,7 +231,8 @@ static void answer_expired(struct evaluator *ev, struct eval_request *rq)
 }
 
 /* A session is about to begin: 0, or the error that says why not. */
-static int may_begin(const struct evaluator *ev, const struct kv_txn *txn, const struct eval_request *rq)
+static int may_begin(const struct evaluator *ev, const struct kv_txn *txn,
+		     const struct eval_request *rq)
 {
 	/* No client has seen more than what is committed: with such a stamp nobody could ever begin again. */
 	if (rq->msg.stamp > ev->tail_index)
@@ -302,8 +305,8 @@ static int check_session(struct evaluator *ev, struct kv_txn *txn, struct eval_r
 }
 
 /* Collects which of the sessions that the request names are there: those end with its entry. */
-static int collect_ends(struct kv_txn *txn, const struct fs_request *fsrq, const uint8_t self[KV_UUID_SIZE],
-			struct context *cx)
+static int collect_ends(struct kv_txn *txn, const struct fs_request *fsrq,
+			const uint8_t self[KV_UUID_SIZE], struct context *cx)
 {
 	const uint8_t *name = fsrq->data;
 	const uint8_t *end = name + fsrq->data_len;
@@ -327,7 +330,8 @@ static int collect_ends(struct kv_txn *txn, const struct fs_request *fsrq, const
 }
 
 /* Is there something to log although no row changes? */
-static bool is_logged(const struct eval_request *rq, const struct context *cx, const struct kv_txn *txn)
+static bool is_logged(const struct eval_request *rq, const struct context *cx,
+		      const struct kv_txn *txn)
 {
 	bool retry = rq->msg.flags & FS_MSG_RETRY;
 
@@ -429,12 +433,20 @@ static int evaluate(struct evaluator *ev, struct eval_request *rq)
 	return ret;
 }
 
+/*
+ * 1: the view is of this leadership. 0: a successor's entries are applied already, where the overlay holds
+ * ours; the end of our role is on its way, and nothing is evaluated until it is here.
+ */
 static int refresh_view(struct evaluator *ev, struct err *err)
 {
 	int ret = kv_slot_view(ev->slot, &ev->view, &ev->view_kv, err);
 
 	if (ret < 0)
 		return ret;
+	if (kv_view_meta(ev->view)->applied_term > ev->term) {
+		MARK("node.evaluate.successor-applied-already");
+		return 0;
+	}
 	overlay_trim(ev->overlay, kv_view_meta(ev->view)->applied_index);
 	/* The first view of a term ends where the log did before it. */
 	if (ev->base_term != ev->term) {
@@ -442,7 +454,7 @@ static int refresh_view(struct evaluator *ev, struct err *err)
 		ev->base_log_ms = kv_view_meta(ev->view)->log_ms;
 		ev->last_log_ms = ev->base_log_ms;
 	}
-	return 0;
+	return 1;
 }
 
 static void on_role(struct evaluator *ev, const struct job_eval_role *role)
@@ -457,7 +469,8 @@ static void on_role(struct evaluator *ev, const struct job_eval_role *role)
 	ev->tail_term = role->last_term;
 	ev->start_index = role->last_index;
 	ev->sessions_max = role->sessions_max ? role->sessions_max : KV_SESSIONS_MAX;
-	MARK_IF(!list_empty(&ev->inflight) && role->leader, "node.evaluate.inflight-evaluated-anew");
+	MARK_IF(!list_empty(&ev->inflight) && role->leader,
+		"node.evaluate.inflight-evaluated-anew");
 	MARK_IF(!list_empty(&ev->inflight) && !role->leader, "node.evaluate.inflight-dropped");
 	MARK_IF(!list_empty(&ev->parked) && !role->leader, "node.evaluate.parked-dropped");
 	if (!role->leader) {
@@ -474,7 +487,7 @@ static void on_role(struct evaluator *ev, const struct job_eval_role *role)
 	list_splice_tail(&ev->waiting, &ev->inflight);
 	ev->parked_count = 0;
 	/* Handed in under another leadership, whose time is not this one's. */
-	list_for_each(it, &ev->waiting)
+	list_for_each (it, &ev->waiting)
 		request_of(it)->elapsed_ms = same_term ? request_of(it)->elapsed_ms : 0;
 }
 
@@ -482,7 +495,7 @@ static void on_applied(struct evaluator *ev, const struct job_eval_applied *appl
 {
 	ev->applied_index = max_u64(ev->applied_index, applied->index);
 	ev->growth_allowed = applied->growth_allowed;
-	list_for_each_safe(it, &ev->inflight) {
+	list_for_each_safe (it, &ev->inflight) {
 		if (request_of(it)->index > ev->applied_index)
 			break;
 		list_del(it);
@@ -493,7 +506,7 @@ static void on_applied(struct evaluator *ev, const struct job_eval_applied *appl
 
 static void take_jobs(struct evaluator *ev, struct list *jobs, struct list *out)
 {
-	list_for_each_safe(it, jobs) {
+	list_for_each_safe (it, jobs) {
 		struct job *job = list_entry(it, struct job, link);
 
 		list_del(it);
@@ -529,14 +542,22 @@ void evaluator_run(struct evaluator *ev, struct list *jobs, struct list *out)
 	MARK_IF(overlay_bytes(ev->overlay) >= OVERLAY_BYTES_MAX, "node.evaluate.overlay-full");
 	if (ev->leader && ev->applied_index >= ev->start_index && !list_empty(&ev->waiting)) {
 		ret = refresh_view(ev, &err);
-		while (ret == 0 && !list_empty(&ev->waiting) &&
+		while (ret > 0 && !list_empty(&ev->waiting) &&
 		       overlay_bytes(ev->overlay) < OVERLAY_BYTES_MAX) {
 			struct list *first = ev->waiting.next;
+			int done;
 
 			list_del(first);
-			ret = evaluate(ev, request_of(first));
-			if (ret < 0) /* the process ends; nobody else owns it */
+			done = evaluate(ev, request_of(first));
+			if (done < 0) { /* the process ends; nobody else owns it */
 				list_add_head(&ev->waiting, first);
+				ret = err_set(&err, done,
+					      "cannot evaluate a change behind entry %" PRIu64
+					      ": %s",
+					      ev->tail_index,
+					      done == -EUCLEAN ? "the state contradicts itself"
+							       : strerror(-done));
+			}
 		}
 		if (ev->view)
 			kv_view_unpin(ev->view);

@@ -331,6 +331,27 @@ static void nothing_is_evaluated_before_the_log_s_end_is_applied(void **state)
 	assert_int_equal(head_of(&f->entries[0]).prev_index, 3);
 }
 
+/* Apply is a thread of its own: it may be ahead of the news that another node leads. */
+static void nothing_is_evaluated_on_a_successors_state(void **state)
+{
+	struct fixture *f = *state;
+	struct kv *kv = kv_slot_get(&f->slot);
+	struct raft_entry noop = { .type = RAFT_ENTRY_NOOP, .term = TERM + 1 };
+	struct fs_request a = named(FS_MKDIR, "a"), b = named(FS_MKDIR, "b");
+	struct err err = ERR_INIT;
+
+	ask(f, 7, 1, FS_MSG_BEGIN, &a);
+	run(f);
+	assert_int_equal(f->entry_count, 1);
+	noop.index = f->entries[0].index;
+	assert_int_equal(kv_apply(kv, &noop, 1, &err), 0);
+	kv_unref(kv);
+	ask(f, 7, 2, 0, &b);
+	run(f);
+	assert_int_equal(f->entry_count, 1);
+	assert_int_equal(f->answer_count, 0);
+}
+
 static void a_refused_proposal_throws_the_overlay_away_and_evaluates_anew(void **state)
 {
 	struct fixture *f = *state;
@@ -940,6 +961,7 @@ int main(void)
 		T(an_answer_tells_how_far_it_saw),
 		T(stamps_strictly_increase_though_the_clock_stands_still_or_goes_back),
 		T(nothing_is_evaluated_before_the_log_s_end_is_applied),
+		T(nothing_is_evaluated_on_a_successors_state),
 		T(a_refused_proposal_throws_the_overlay_away_and_evaluates_anew),
 		T(what_was_executed_after_all_is_not_executed_anew),
 		T(a_follower_evaluates_nothing_and_keeps_nothing),
