@@ -249,6 +249,7 @@ struct sim_client {
 
 struct sim_committed {
 	uint64_t term, hash;
+	uint64_t seen_in; /* term of the node that first handed it out: committed in this one or before */
 	bool has_digest, has_session;
 	uint8_t digest[KV_DIGEST_SIZE];
 };
