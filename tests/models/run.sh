@@ -4,6 +4,7 @@
 #
 #   tests/models/run.sh           all
 #   SHORT=1 tests/models/run.sh   what fits into a minute
+#   DEEP=1 tests/models/run.sh    with answers that come late, too: more than 28 million states, 16 GiB
 #   tests/models/run.sh --trace MODEL [-DNAME...]   the shortest way to a violation, step by step
 #
 # Full rules are searched depth first to the end, all states kept, nothing hashed away; violations breadth
@@ -105,7 +106,7 @@ else
 	for rates in 212 112 221 122 121; do
 		gate "gate-$rates" "leases and the gate, 3 nodes, clock rates $rates" hold -DRATES=$rates
 	done
-	gate gate-slow "... answers late as well" hold -DRATES=212 -DSLOW_ANSWERS
+	[ -z "${DEEP:-}" ] || MEMLIM=16000 gate gate-slow "... answers late as well" hold -DRATES=212 -DSLOW_ANSWERS
 	gate gate-bloc "... 5 nodes, three of them at one" hold -DRATES=212 -DBLOC
 fi
 gate no-gate "4: commits do not wait for holders" fail -DNO_GATE -DRATES=212
