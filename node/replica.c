@@ -186,6 +186,7 @@ static void restart_evaluator(struct replica *r, bool leader)
 	role->last_term = st.last_term;
 	role->sessions_max = r->options.sessions_max;
 	r->evaluating = leader;
+	r->evaluated_to = st.last_index;
 	replica_submit(r, WORKER_EVALUATE, &role->job);
 }
 
@@ -275,6 +276,11 @@ static void carry_out(struct replica *r, struct raft_output *out)
 		learn_peers(r);
 	if (out->role_changed)
 		on_role_changed(r);
+	/* A change of members, or its end, is an entry that no evaluation made. */
+	if (r->evaluating && out->last_index != r->evaluated_to) {
+		MARK("node.evaluate.log-moved-without-it");
+		restart_evaluator(r, true);
+	}
 }
 
 int replica_step(struct replica *r, struct raft_input *in)
@@ -315,6 +321,8 @@ static bool propose(struct replica *r, struct job_eval_result *res)
 		return false;
 	if (ret < 0)
 		return true;
+	if (out.propose_result == RAFT_PROPOSE_APPENDED)
+		r->evaluated_to = out.last_index;
 	carry_out(r, &out);
 	MARK_IF(out.propose_result == RAFT_PROPOSE_SUPERSEDED, "node.propose.superseded");
 	if (out.propose_result != RAFT_PROPOSE_APPENDED && res->generation == r->generation)

@@ -144,6 +144,7 @@ struct replica {
 
 	/* evaluation */
 	bool evaluating;
+	uint64_t evaluated_to; /* the evaluator takes this for the end of the log */
 	uint64_t generation;
 	uint64_t read_ids;
 	bool growth_allowed;

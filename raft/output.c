@@ -366,6 +366,7 @@ void output_finish(struct raft *r, struct raft_output *out)
 	out->snapshot.meta = r->action == RAFT_SNAPSHOT_NONE ? NULL : &r->action_meta;
 	out->propose_result = r->propose_result;
 	out->propose_first_index = r->propose_first;
+	out->last_index = r->tail.last_index;
 	out->conf_result = r->conf_result;
 	out->conf_changed = r->conf_changed;
 }

@@ -405,6 +405,7 @@ struct raft_output {
 	uint64_t cut_prefix_to;             /* the log may drop entries up to here; 0: nothing new */
 	enum raft_propose_result propose_result;
 	uint64_t propose_first_index;
+	uint64_t last_index;                /* where the log ends now */
 	enum raft_conf_result conf_result;
 	bool role_changed;                  /* role, term or leader differ from before this step */
 	bool conf_changed;                  /* raft_conf() changed */

@@ -81,6 +81,21 @@ static void members_change_between_writes(void **state)
 	rig_free(rig);
 }
 
+/* Its stamp is the index of an entry that the evaluator did not make. */
+static void a_session_begins_behind_a_change_of_members(void **state)
+{
+	struct rig *rig = rig_new(3, 12);
+	struct rig_node *leader = rig_leader(rig);
+
+	put(rig_client(rig, leader, false), "1");
+	assert_int_equal(change(leader, rig_follower(rig, 0)->id, RAFT_ADD_LEARNER),
+			 RAFT_CONF_APPENDED);
+	rig_pass(rig, 1000);
+	put(rig_client(rig, leader, false), "2");
+	rig_settle_and_check(rig);
+	rig_free(rig);
+}
+
 static void a_changed_configuration_survives_restarts(void **state)
 {
 	struct rig *rig = rig_new(3, 12);
@@ -129,6 +144,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(members_change_between_writes),
+		cmocka_unit_test(a_session_begins_behind_a_change_of_members),
 		cmocka_unit_test(a_changed_configuration_survives_restarts),
 		cmocka_unit_test(a_leader_that_is_removed_hands_over),
 	};
