@@ -76,7 +76,7 @@ static void append(struct load *l, struct rig_client *c)
 
 	if (l->count == RECORDS_MAX)
 		return;
-	snprintf(text, sizeof(text), "<%06zu>", l->count);
+	snprintf(text, sizeof(text), "<%06zu>", l->count % 1000000);
 	rq = rig_kv_append("log", text);
 	l->op[l->count] = rig_send(c, &rq);
 	keep_copy(l, c, l->op[l->count++]);
@@ -160,7 +160,7 @@ static unsigned count_in(const char *text, size_t record)
 	char want[RECORD_SIZE + 1];
 	unsigned n = 0;
 
-	snprintf(want, sizeof(want), "<%06zu>", record);
+	snprintf(want, sizeof(want), "<%06zu>", record % 1000000);
 	for (; (text = strstr(text, want)); text += RECORD_SIZE)
 		n++;
 	return n;
