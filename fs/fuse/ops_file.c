@@ -16,13 +16,22 @@
 /*
  * With cached pages the kernel splits an append where its own idea of the end of file crosses a page it
  * does not have, and another mount's record could get between the halves. Direct I/O sends it whole.
+ *
+ * With O_DIRECT alone the kernel still goes by the size that it remembers: it sets the file to that size
+ * when a write beyond it fails, whatever another mount appended meanwhile, and fills what a read finds
+ * beyond the end up to it with zeros (fuse_direct_IO, generic_file_read_iter). The flag spares it both.
  */
+static bool is_direct(uint32_t flags)
+{
+	return (flags & (O_APPEND | O_DIRECT)) != 0;
+}
+
 static struct fuse_file_info file_info(const struct op *op)
 {
 	return (struct fuse_file_info){
 		.flags = (int)op->flags,
 		.keep_cache = op->keep_cache,
-		.direct_io = (op->flags & O_APPEND) != 0,
+		.direct_io = is_direct(op->flags),
 	};
 }
 
@@ -217,6 +226,9 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 	op->flags = rq.flags;
 	op->changes = true;
 	op->is_writepage = fi->writepage;
+	/* Older kernels keep the pages below direct I/O; as if read, they are not taken for current. */
+	if (!fi->writepage && is_direct((uint32_t)fi->flags))
+		kinode_read(&op->fuse->inodes, ino);
 	op_submit(op, &rq);
 }
 
