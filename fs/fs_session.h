@@ -32,6 +32,8 @@ struct fs_channel_ops {
 
 struct fs_session_options {
 	uint8_t uuid[KV_UUID_SIZE]; /* fresh random for every session; those that replace it make their own */
+	bool has_replaces;  /* its first session ends the one named by replaces */
+	uint8_t replaces[FS_SESSION_NAME_SIZE];
 	bool holder;        /* a mount */
 	bool hard;          /* wait for ever; else fail with -ETIMEDOUT */
 	uint32_t timeo_ms;  /* soft: after this long without an answer */
@@ -39,6 +41,8 @@ struct fs_session_options {
 	/* Fills inos (count of them) down to those held open; returns how many are left. Thread: the
 	 * channel's; must not block on requests. NULL: holds nothing. */
 	size_t (*held)(void *ctx, uint64_t *inos, size_t count);
+	/* A session has begun, also each later one: this is its name. Thread: the channel's. NULL: nobody asks. */
+	void (*begun)(void *ctx, const uint8_t name[FS_SESSION_NAME_SIZE]);
 	/* Is SIGKILL pending for the process (or thread) that made the request? NULL: no. */
 	bool (*killed)(void *ctx, uint32_t pid);
 	void *ctx;

@@ -20,6 +20,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "mount-helper/mount.h"
+#include "mount-helper/predecessor.h"
 
 #define PROGRESS_MS 2000
 
@@ -41,6 +42,7 @@ struct served {
 	struct node_channel *channel;
 	struct node_remote *remote;
 	struct fs_session *session;
+	struct predecessor *predecessor; /* NULL: nothing is remembered */
 	uint8_t uuid[KV_UUID_SIZE];
 
 	pthread_mutex_t lock; /* guards all below */
@@ -205,6 +207,13 @@ static size_t held(void *ctx, uint64_t *inos, size_t count)
 	return s->fuse ? fs_fuse_held(s->fuse, inos, count) : 0;
 }
 
+static void begun(void *ctx, const uint8_t name[FS_SESSION_NAME_SIZE])
+{
+	struct served *s = ctx;
+
+	predecessor_set(s->predecessor, name);
+}
+
 static void open_session(struct served *s, const struct fs_channel_ops *ops, void *channel)
 {
 	const struct mount_options *o = &s->args->options;
@@ -214,11 +223,13 @@ static void open_session(struct served *s, const struct fs_channel_ops *ops, voi
 		.timeo_ms = (uint32_t)(o->timeo_ds * 100),
 		.move_ms = s->args->source.address_count > 1 ? 3000 : 0,
 		.held = held,
+		.begun = begun,
 		.killed = killed,
 		.ctx = s,
 	};
 
 	memcpy(so.uuid, s->uuid, sizeof(so.uuid));
+	so.has_replaces = predecessor_get(s->predecessor, so.replaces);
 	s->session = fs_session_new(&so, ops, channel);
 }
 
@@ -227,9 +238,11 @@ static int connect_node(struct served *s, struct err *err)
 	const struct mount_source *src = &s->args->source;
 	const struct mount_options *o = &s->args->options;
 	struct node_options no;
+	char folder[4096];
 	int ret;
 
 	randombytes_buf(s->uuid, sizeof(s->uuid));
+	s->predecessor = predecessor_open(predecessor_folder(folder, sizeof(folder)), s->args->target_path);
 	if (!src->embedded) {
 		s->remote = node_remote_new();
 		open_session(s, &node_remote_ops, s->remote);
@@ -404,8 +417,19 @@ static void *watch_node(void *arg)
 	return NULL;
 }
 
-static void release(struct served *s)
+/* Was everything answered? Else what was given up may still come late, and the next mount ends the session. */
+static bool all_answered(const struct served *s)
 {
+	struct fs_session_stats st;
+
+	fs_session_stats(s->session, &st);
+	return st.open == 0 && st.timed_out == 0;
+}
+
+static void release(struct served *s, bool ended_well)
+{
+	bool remembered = s->session && !(ended_well && all_answered(s));
+
 	if (s->remote)
 		node_remote_mute(s->remote);
 	if (s->channel)
@@ -414,6 +438,7 @@ static void release(struct served *s)
 		fs_session_free(s->session);
 	node_remote_free(s->remote);
 	node_channel_free(s->channel);
+	predecessor_close(s->predecessor, remembered);
 	signalled_fuse = NULL;
 	fs_fuse_free(s->fuse);
 	if (s->node) {
@@ -489,6 +514,6 @@ int mount_serve(const struct mount_args *args, int report_fd)
 		end_watch(s);
 		pthread_join(watcher, NULL);
 	}
-	release(s);
+	release(s, ret >= 0);
 	return ret < 0 ? MOUNT_FAILED : MOUNT_OK;
 }

@@ -94,6 +94,17 @@ wait_for 5 "its new session is heard" mounts_are 2 >/dev/null
 [ "$(sessions | awk '$3 == 2 { print $2 }')" -gt "$id" ] || fail "it is still session $id"
 say "a mount that slept went on in a new session"
 
+# ---- one that is killed and mounted again ------------------------------------------------------------------------
+
+id=$(sessions | awk '$3 == 3 { print $2 }')
+kill -KILL "${MOUNT_PID[3]}"
+umount -l "$T/m3"
+mount_node 3
+# Ended by the new one's first entry, not by the time to live.
+sessions | awk '{ print $2 }' | grep -qx "$id" && fail "the killed mount's session $id goes on: $(sessions)"
+wait_for 2 "the new mount is a session" mounts_are 2 >/dev/null
+say "a mount killed and mounted again ended its old session"
+
 # ---- a night without quorum -----------------------------------------------------------------------------------
 
 id=$(sessions | awk '{ print $2 }' | sort)

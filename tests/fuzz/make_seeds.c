@@ -428,6 +428,23 @@ static void seed_bulk(void)
 	put("bulk", "error", &b);
 }
 
+static void seed_predecessor(void)
+{
+	uint8_t head[1 + FS_SESSION_NAME_SIZE] = { 1, 5, 6, 7 };
+	struct buf b = BUF_INIT;
+
+	buf_put(&b, head, sizeof(head));
+	buf_put_bytes16(&b, "/mnt/shared", strlen("/mnt/shared"));
+	put("predecessor", "open", &b); /* the target adds the checksum */
+
+	struct buf whole = BUF_INIT;
+
+	buf_put(&whole, head, sizeof(head));
+	buf_put_bytes16(&whole, "/mnt/shared", strlen("/mnt/shared"));
+	buf_put_le64(&whole, hash64(whole.data, whole.len));
+	put("predecessor", "whole", &whole);
+}
+
 static void seed_texts(void)
 {
 	static const char *const options[] = {
@@ -491,6 +508,7 @@ int main(int argc, char **argv)
 	seed_wire();
 	seed_net();
 	seed_bulk();
+	seed_predecessor();
 	seed_texts();
 	put_random("block", 4, 40);
 	put_random("replica", 8, 200);

@@ -61,6 +61,9 @@ static void assert_replaces(struct seen seen, struct seen old, uint64_t id)
 	assert_int_equal(seen.seq, 1);
 }
 
+static uint8_t begun_name[FS_SESSION_NAME_SIZE];
+static unsigned begun_count;
+
 /* ---- beginning ---- */
 
 static void no_change_leaves_before_there_is_a_stamp(void **state)
@@ -294,6 +297,42 @@ static void an_idle_mount_is_told_by_its_keep_alive(void **state)
 	assert_answered(f, 0, 0);
 }
 
+static void note_begun(void *ctx, const uint8_t name[FS_SESSION_NAME_SIZE])
+{
+	(void)ctx;
+	memcpy(begun_name, name, sizeof(begun_name));
+	begun_count++;
+}
+
+static void a_mount_ends_its_predecessor_and_tells_its_name(void **state)
+{
+	struct fixture *f = *state;
+	struct fs_session_options o = hard_options(f);
+	struct seen begin;
+
+	o.holder = o.has_replaces = true;
+	memset(o.replaces, 7, sizeof(o.replaces));
+	o.begun = note_begun;
+	begun_count = 0;
+	start(f, &o);
+	up(f);
+	begin = request(f, 0);
+	assert_int_equal(begin.op, FS_SESSION_BEGIN);
+	assert_memory_equal(begin.data, o.replaces, sizeof(o.replaces));
+	answer(f, begin, 0, 42);
+	assert_int_equal(begun_count, 1);
+	assert_memory_equal(begun_name, begin.uuid, KV_UUID_SIZE);
+	assert_int_equal(load_le64(begun_name + KV_UUID_SIZE), 42);
+	submit(f, FS_MKDIR, 0);
+	answer(f, request(f, 1), 0, 42);
+	assert_int_equal(begun_count, 1);
+	kept(f, clock_boot_ms(), 42, 500, FS_MSG_EXPIRED);
+	assert_replaces(request(f, 2), begin, 42); /* and not the first one again */
+	answer(f, request(f, 2), 0, 77);
+	assert_int_equal(begun_count, 2);
+	assert_int_equal(load_le64(begun_name + KV_UUID_SIZE), 77);
+}
+
 static void answers_of_the_old_session_mean_nothing_to_the_new_one(void **state)
 {
 	struct fixture *f = *state;
@@ -499,6 +538,7 @@ int main(void)
 		CLAIM(a_change_after_a_lapse_waits_for_the_leader_s_word),
 		CLAIM(a_change_after_a_lapse_does_not_fail_with_a_session_that_ended),
 		CLAIM(what_was_sent_fails_and_the_rest_goes_on_in_the_next_session),
+		CLAIM(a_mount_ends_its_predecessor_and_tells_its_name),
 		CLAIM(an_idle_mount_is_told_by_its_keep_alive),
 		CLAIM(answers_of_the_old_session_mean_nothing_to_the_new_one),
 		CLAIM(a_first_operation_refused_for_its_stamp_goes_again),
