@@ -59,7 +59,7 @@ static void read_name(struct predecessor *p)
 	ssize_t len = pread(p->fd, data, sizeof(data), 0);
 
 	p->found = len > 0 && predecessor_decode(data, (size_t)len, p->target, p->name);
-	MARK_IF(p->found, "mount.predecessor.found");
+	MARK_IF(p->found, "mount-helper.predecessor.found");
 	if (len > 0 && !p->found)
 		log_warning("mount",
 			    "'%s' is not understood: the session before this one ends by its time "
