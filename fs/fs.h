@@ -23,7 +23,7 @@
 #define FS_XATTR_SIZE_MAX 65536u
 #define FS_LINK_MAX 65000u
 #define FS_IO_MAX (1024u * 1024u)    /* one read or write */
-#define FS_RECLAIM_BLOCKS 1024u      /* blocks that one entry drops at most */
+#define FS_RECLAIM_BLOCKS 1024u      /* blocks that one entry drops at most, unless its stamp says less */
 #define FS_KV_KEY_MAX 512u           /* plain user keys */
 
 enum fs_op {
@@ -163,6 +163,7 @@ bool fs_orphan_next(const uint8_t **data, size_t *len, struct fs_orphan *o);
 struct fs_stamp {
 	uint64_t index;  /* the entry this will be; makes directory cookies */
 	int64_t wall_ns;
+	uint32_t step_blocks; /* how many blocks one entry drops at most; 0: FS_RECLAIM_BLOCKS */
 };
 
 enum fs_outcome {

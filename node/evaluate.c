@@ -12,7 +12,7 @@
 
 #include "base/mark.h"
 
-#define OVERLAY_BYTES_MAX (64u * 1024 * 1024) /* then requests wait for the apply thread */
+#define OVERLAY_BYTES_MAX (64u * 1024 * 1024)
 #define PARKED_MAX 65536u
 
 struct evaluator {
@@ -34,6 +34,7 @@ struct evaluator {
 	uint64_t base_log_ms; /* log time of the last entry before it */
 	uint64_t last_log_ms;
 	uint64_t sessions_max;
+	struct evaluator_limits limits;
 	struct list waiting, parked, inflight;
 	size_t parked_count;
 	struct job_eval_result *result; /* being filled */
@@ -49,10 +50,17 @@ struct evaluator *evaluator_new(struct kv_slot *slot, uint32_t group, int64_t (*
 	ev->wall_ns = wall_ns;
 	ev->overlay = overlay_new();
 	ev->growth_allowed = true;
+	ev->limits = (struct evaluator_limits){ .overlay_bytes = OVERLAY_BYTES_MAX,
+						.parked = PARKED_MAX };
 	list_init(&ev->waiting);
 	list_init(&ev->parked);
 	list_init(&ev->inflight);
 	return ev;
+}
+
+void evaluator_limit(struct evaluator *ev, const struct evaluator_limits *limits)
+{
+	ev->limits = *limits;
 }
 
 static void drop_requests(struct list *list)
@@ -83,7 +91,7 @@ static struct eval_request *request_of(struct list *link)
 
 static void park(struct evaluator *ev, struct eval_request *rq, uint64_t wait_index)
 {
-	if (ev->parked_count >= PARKED_MAX) {
+	if (ev->parked_count >= ev->limits.parked) {
 		MARK("node.evaluate.parked-too-many");
 		job_free(&rq->job); /* the session sends again; nothing was promised */
 		return;
@@ -380,6 +388,7 @@ static int settle(struct evaluator *ev, struct kv_txn *txn, struct eval_request 
 static void stamp_request(struct evaluator *ev, const struct eval_request *rq, struct context *cx)
 {
 	cx->stamp.index = ev->tail_index + 1;
+	cx->stamp.step_blocks = ev->limits.step_blocks;
 	cx->stamp.wall_ns = ev->wall_ns();
 	if (cx->stamp.wall_ns <= ev->last_wall_ns)
 		cx->stamp.wall_ns = ev->last_wall_ns + 1;
@@ -539,11 +548,11 @@ void evaluator_run(struct evaluator *ev, struct list *jobs, struct list *out)
 	take_jobs(ev, jobs, out);
 	MARK_IF(ev->leader && ev->applied_index < ev->start_index && !list_empty(&ev->waiting),
 		"node.evaluate.waits-for-own-first-entry");
-	MARK_IF(overlay_bytes(ev->overlay) >= OVERLAY_BYTES_MAX, "node.evaluate.overlay-full");
+	MARK_IF(overlay_bytes(ev->overlay) >= ev->limits.overlay_bytes, "node.evaluate.overlay-full");
 	if (ev->leader && ev->applied_index >= ev->start_index && !list_empty(&ev->waiting)) {
 		ret = refresh_view(ev, &err);
 		while (ret > 0 && !list_empty(&ev->waiting) &&
-		       overlay_bytes(ev->overlay) < OVERLAY_BYTES_MAX) {
+		       overlay_bytes(ev->overlay) < ev->limits.overlay_bytes) {
 			struct list *first = ev->waiting.next;
 			int done;
 

@@ -13,9 +13,17 @@
 
 struct evaluator;
 
+struct evaluator_limits {
+	size_t overlay_bytes; /* from here on requests wait for the apply thread */
+	size_t parked;        /* requests that wait for others; more are dropped, their sessions send again */
+	uint32_t step_blocks; /* struct fs_stamp; 0: the file system's own */
+};
+
 /* slot is borrowed. wall_ns is the time source. */
 struct evaluator *evaluator_new(struct kv_slot *slot, uint32_t group, int64_t (*wall_ns)(void));
 void evaluator_free(struct evaluator *ev);
+/* Instead of 64 MiB, 65,536 and the file system's own: the simulator makes them tiny. Before the first job. */
+void evaluator_limit(struct evaluator *ev, const struct evaluator_limits *limits);
 
 /*
  * Runs a list of EVAL_* jobs (taken) and appends results (JOB_EVAL_RESULT) to out. A status on a

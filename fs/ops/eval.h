@@ -37,6 +37,12 @@ struct eval {
 	size_t owned_count;
 };
 
+/* How many blocks, or attributes, this entry may drop. */
+static inline uint32_t eval_step_blocks(const struct eval *ev)
+{
+	return ev->stamp->step_blocks ? ev->stamp->step_blocks : FS_RECLAIM_BLOCKS;
+}
+
 /* ev->row = the value. 0, -ENOENT, -EIO, -EUCLEAN. */
 int eval_get(struct eval *ev, const struct key *k);
 /* Starts a record in ev->out; eval_put() stores it under k. */

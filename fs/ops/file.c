@@ -67,7 +67,7 @@ static int count_to_drop(struct eval *ev, const struct inode *n, uint32_t first,
 		*count = *end > first ? *end - first : 0;
 		return 0;
 	}
-	return file_count_rows(ev, n, first, *end, FS_RECLAIM_BLOCKS + 1, count, end);
+	return file_count_rows(ev, n, first, *end, eval_step_blocks(ev) + 1, count, end);
 }
 
 /* ---- truncation ----------------------------------------------------------------------------------- */
@@ -91,7 +91,7 @@ static int shrink(struct eval *ev, struct inode *n, uint64_t size)
 	if (ret < 0)
 		return ret;
 	MARK_IF(truncate_pending(n), "fs.truncate.while-one-is-pending");
-	if (count > FS_RECLAIM_BLOCKS) {
+	if (count > eval_step_blocks(ev)) {
 		MARK("fs.truncate.left-to-reclaim");
 		n->rec.trunc_from = first;
 		put_pending_truncate(ev, n);

@@ -261,12 +261,12 @@ int eval_sessions_gone(struct eval *ev)
 
 /* ---- reclaim -------------------------------------------------------------------------------------- */
 
-/* Drops up to FS_RECLAIM_BLOCKS rows at and above first; *after lies behind them. */
+/* Drops up to a step's rows at and above first; *after lies behind them. */
 static int drop_rows(struct eval *ev, struct inode *n, uint32_t first, uint32_t *after, bool *more)
 {
 	uint32_t count, next;
-	int ret =
-		file_count_rows(ev, n, first, KV_BLOCKS_PER_INO, FS_RECLAIM_BLOCKS, &count, after);
+	int ret = file_count_rows(ev, n, first, KV_BLOCKS_PER_INO, eval_step_blocks(ev), &count,
+				  after);
 
 	if (ret < 0)
 		return ret;
@@ -309,7 +309,7 @@ static int reclaim_orphan(struct eval *ev, struct inode *n)
 	int ret = drop_rows(ev, n, 0, &after, &more);
 
 	if (ret == 0)
-		ret = xattr_drop_some(ev, n, FS_RECLAIM_BLOCKS);
+		ret = xattr_drop_some(ev, n, eval_step_blocks(ev));
 	if (ret < 0)
 		return ret;
 	if (more || n->rec.xattr_count > 0) {

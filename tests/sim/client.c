@@ -275,7 +275,7 @@ static void note_begin(struct sim_client *c, struct sim_op *op, const struct fs_
 	op->record = NO_RECORD;
 
 	if (rq->op == FS_READDIR)
-		said.flags = HIST_LIST_WHOLE;
+		said.flags = rq->offset == 0 && rq->size >= LIST_ROOM ? HIST_LIST_WHOLE : HIST_LIST_PAGE;
 	if (rq->op != FS_SESSION_BEGIN)
 		op->record = history_begin(&s->history, (uint32_t)c->number, s->now, &said);
 	if (op->seq == 0)

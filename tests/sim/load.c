@@ -66,6 +66,12 @@ static uint64_t any_dir(struct sim *s)
 	return below(s, 3) ? FS_ROOT_INO : any_ino(s, S_IFDIR);
 }
 
+/* In a file with holes: in any of its first blocks, near the beginning of it. */
+static uint64_t any_offset(struct sim *s, uint64_t bound)
+{
+	return s->swarm.sparse ? below(s, 12) * KV_BLOCK_SIZE + below(s, 100) : below(s, bound);
+}
+
 static void set_name(struct sim *s, struct fs_request *rq)
 {
 	snprintf(s->load->name, sizeof(s->load->name), "%s", names[below(s, ARRAY_SIZE(names))]);
@@ -162,7 +168,7 @@ static void read_op(struct sim_client *c, struct fs_request *rq)
 	case 1:
 		rq->op = FS_READDIR;
 		rq->ino = any_dir(s);
-		rq->size = 65536;
+		rq->size = below(s, 4) ? LIST_ROOM : (uint32_t)below(s, 300);
 		break;
 	case 2:
 		rq->op = FS_GETATTR;
@@ -171,7 +177,7 @@ static void read_op(struct sim_client *c, struct fs_request *rq)
 	default:
 		rq->op = FS_READ;
 		rq->ino = any_ino(s, S_IFREG);
-		rq->offset = below(s, 4) ? 0 : below(s, 40000);
+		rq->offset = below(s, 4) ? 0 : any_offset(s, 40000);
 		rq->size = 65536;
 		break;
 	}
@@ -228,7 +234,7 @@ static void file_op(struct sim_client *c, struct fs_request *rq)
 	case 0:
 		rq->op = FS_SETATTR;
 		rq->valid = FS_SET_SIZE;
-		rq->size = below(s, 2) ? 0 : below(s, 70000);
+		rq->size = below(s, 2) ? 0 : any_offset(s, 70000);
 		break;
 	case 1:
 		rq->op = FS_SETATTR;
@@ -250,7 +256,7 @@ static void file_op(struct sim_client *c, struct fs_request *rq)
 		break;
 	default:
 		rq->op = FS_WRITE;
-		rq->offset = below(s, 3) ? 0 : below(s, 60000);
+		rq->offset = below(s, s->swarm.sparse ? 8 : 3) ? any_offset(s, 60000) : 0;
 		set_value(c, rq, 16);
 		break;
 	}

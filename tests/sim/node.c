@@ -195,6 +195,7 @@ static void start_workers(struct sim_node *node, struct kv *kv, const struct sto
 	evaluator_free(node->slots[WORKER_EVALUATE].worker.evaluator);
 	node->slots[WORKER_EVALUATE].worker.evaluator =
 		evaluator_new(&shared->slot, 0, wall_of_here);
+	evaluator_limit(node->slots[WORKER_EVALUATE].worker.evaluator, &node->sim->swarm.evaluator);
 	for (int k = 0; k < WORKER_COUNT; k++) {
 		list_init(&node->queues[k]);
 		node->stuck_until[k] = 0;

@@ -49,6 +49,8 @@ enum sim_stream { /* of random numbers */
 };
 
 /* What a seed draws. Rates are per mille unless the name tells another unit. */
+#define LIST_ROOM 65536u /* more than all names that the load uses */
+
 struct swarm {
 	size_t nodes;
 	size_t clients;
@@ -83,9 +85,11 @@ struct swarm {
 	uint64_t snapshot_interval;
 	uint64_t wal_limit_bytes;
 	struct replica_limits limits;
+	struct evaluator_limits evaluator;
 	uint64_t work_min_ns, work_max_ns; /* a worker's round */
 	unsigned burst;                    /* jobs that a worker finds at once, at most */
 	bool blind;                        /* the history is judged without the log, too */
+	bool sparse;                       /* files of many blocks, with holes */
 	bool files;                        /* operations on files, else on kv keys alone */
 };
 

@@ -77,6 +77,17 @@ static void draw_limits(struct sim *s, struct replica_limits *l)
 		l->keep_tail_bytes = draw(s, 100, 10000);
 }
 
+static void draw_evaluator(struct sim *s, struct evaluator_limits *l)
+{
+	*l = (struct evaluator_limits){ .overlay_bytes = 64u << 20, .parked = 65536 };
+	if (flip(s, 100))
+		l->overlay_bytes = draw(s, 1, 20000);
+	if (flip(s, 100))
+		l->parked = draw(s, 0, 4);
+	if (flip(s, 500))
+		l->step_blocks = (uint32_t)draw(s, 1, 5);
+}
+
 static void draw_latency(struct sim *s, struct sim_disk_latency *l)
 {
 	l->sync_min_ns = draw(s, 10000, 200000);
@@ -114,6 +125,7 @@ void swarm_draw(struct sim *s)
 	w->think_ms = (unsigned)(w->chaos_ns / SIM_MS * w->clients * 2 / w->ops / 2);
 	w->soft_clients = flip(s, 400);
 	w->files = flip(s, 800);
+	w->sparse = w->files && flip(s, 400);
 	w->blind = flip(s, 0);
 	draw_net(s, w);
 	draw_faults(s, w);
@@ -128,6 +140,7 @@ void swarm_draw(struct sim *s)
 			 (flip(s, 300) ? draw(s, SIM_MS, 30 * SIM_MS) : draw(s, 50000, 2 * SIM_MS));
 	w->burst = flip(s, 500) ? (unsigned)draw(s, 1, 4) : 64;
 	draw_limits(s, &w->limits);
+	draw_evaluator(s, &w->evaluator);
 	if (wanted_nodes)
 		w->nodes = wanted_nodes;
 	if (wanted_ops)
@@ -154,9 +167,11 @@ void swarm_print(const struct swarm *w, FILE *out)
 		"%u, replace %u, members %u\n"
 		"limits: message %zu, in flight %u messages %llu bytes, uncommitted %llu, apply "
 		"%llu, cache %llu, "
-		"tail %llu\n",
+		"tail %llu, overlay %zu, parked %zu, blocks in a step %u\n",
 		w->nodes, w->clients, w->ops, (unsigned long long)(w->chaos_ns / SIM_S),
-		w->inflight_max, w->think_ms, w->files ? "files and keys" : "keys",
+		w->inflight_max, w->think_ms, w->sparse  ? "files with holes and keys"
+		: w->files ? "files and keys"
+			   : "keys",
 		(unsigned long long)w->delay_min_ns / 1000,
 		(unsigned long long)w->delay_max_ns / 1000, w->loss, w->dup, w->reorder, w->late,
 		w->bulk_loss, w->bulk_damage, w->crash_ms, w->clean_stop, w->cut_ms, w->pause_ms,
@@ -175,5 +190,6 @@ void swarm_print(const struct swarm *w, FILE *out)
 		(unsigned long long)w->limits.max_uncommitted_bytes,
 		(unsigned long long)w->limits.max_apply_bytes,
 		(unsigned long long)w->limits.max_cache_bytes,
-		(unsigned long long)w->limits.keep_tail_bytes);
+		(unsigned long long)w->limits.keep_tail_bytes, w->evaluator.overlay_bytes,
+		w->evaluator.parked, w->evaluator.step_blocks);
 }
