@@ -602,8 +602,6 @@ static void check_history(struct sim *s)
 	s->counts.judged += w.judged;
 	s->counts.unjudged += w.not_judged + w.unplaced;
 	buf_release(&w.report);
-	if (!s->swarm.blind)
-		return;
 	if (blind_check(&s->history, &limits, &b) == 1) {
 		buf_put_u8(&b.report, '\0');
 		sim_fail(s, "not linearizable: %.400s", (char *)b.report.data);

@@ -88,7 +88,6 @@ struct swarm {
 	struct evaluator_limits evaluator;
 	uint64_t work_min_ns, work_max_ns; /* a worker's round */
 	unsigned burst;                    /* jobs that a worker finds at once, at most */
-	bool blind;                        /* the history is judged without the log, too */
 	bool sparse;                       /* files of many blocks, with holes */
 	bool files;                        /* operations on files, else on kv keys alone */
 };

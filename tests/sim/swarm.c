@@ -126,7 +126,6 @@ void swarm_draw(struct sim *s)
 	w->soft_clients = flip(s, 400);
 	w->files = flip(s, 800);
 	w->sparse = w->files && flip(s, 400);
-	w->blind = flip(s, 0);
 	draw_net(s, w);
 	draw_faults(s, w);
 	draw_latency(s, &w->latency);
