@@ -207,6 +207,11 @@ void check_persisted(struct sim_node *node, const struct job_persist *p)
 			(sh->maybe_count - 1) * sizeof(sh->hard_maybe[0]));
 		sh->maybe_count--;
 	}
+	/* What one round of the worker wrote is one frame, and done at one moment. */
+	if (p->entry_count > 0 && sh->frame_at != node->sim->now) {
+		sh->frame_at = node->sim->now;
+		sh->frame_first = p->entries[0].index;
+	}
 	for (size_t i = 0; i < p->entry_count; i++) {
 		shadow_reserve(sh, p->entries[i].index);
 		sh->terms[p->entries[i].index] = p->entries[i].term;
@@ -281,6 +286,14 @@ static void check_boot_hard(struct sim_node *node, const struct store_boot *boot
 			 ull(sh->hard.term), ull(sh->hard.vote));
 	sh->hard = boot->hard;
 	sh->maybe_count = 0;
+}
+
+bool check_tail_lost(const struct sim_node *node, const struct store_boot *boot)
+{
+	const struct sim_shadow *sh = &node->shadow;
+
+	return node->log_damaged && boot->last_index < min_u64(sh->last, sh->unsure_from - 1) &&
+	       boot->last_index + 1 >= sh->frame_first;
 }
 
 static void check_boot_log(struct sim_node *node, const struct store_boot *boot)

@@ -117,6 +117,7 @@ void disk_damage(struct sim *s)
 	if (sim_disk_flip_any(node->disk, place, &path, &offset) == 0) {
 		buf_put_u8(&path, '\0');
 		node->damaged = true;
+		node->log_damaged = node->log_damaged || strcmp(place ? place : "", "/log/") == 0;
 		s->counts.disk_faults++;
 		sim_trace(s, "node %llu: damage of %s at %llu", (unsigned long long)node->id,
 			  (char *)path.data, (unsigned long long)offset);

@@ -286,6 +286,10 @@ static bool open_store(struct sim_node *node, struct store_boot *boot, struct kv
 	struct err err = ERR_INIT;
 	int ret = store_open(node->dir, 0, &options, &node->store, boot, kv, &err);
 
+	if (ret == 0 && check_tail_lost(node, boot)) {
+		node->sim->counts.tails_lost++;
+		ret = err_set(&err, -EUCLEAN, "the last frame was damaged at rest");
+	}
 	if (ret == 0)
 		ret = meta_of(*kv, meta, &err);
 	if (ret == 0 && !sim_disk_died(node->disk))

@@ -177,6 +177,7 @@ static void print_counts(const struct sim_counts *c)
 	printf(", " N(stopped));
 	printf(", " N(refused));
 	printf(", " N(disk_faults));
+	printf(", " N(tails_lost));
 	printf(", " N(cuts));
 	printf(", " N(pauses));
 	printf(", " N(stuck));

@@ -172,6 +172,7 @@ struct sim_shadow {
 	uint64_t unsure_from; /* entries from here on were being written; UINT64_MAX: none */
 	uint64_t install_index, install_term; /* a flip to this image is under way; 0: none */
 	uint64_t unsure_last;                 /* the last one that was being written */
+	uint64_t frame_first, frame_at;       /* the first entry of what was synced last, and when */
 };
 
 struct sim_node {
@@ -182,6 +183,7 @@ struct sim_node {
 	bool full;       /* its disk has no room */
 	bool disk_error; /* a fault was armed in this life */
 	bool damaged;    /* what it had synced was changed behind its back */
+	bool log_damaged;
 	bool alive;
 	bool dying;  /* coroutines run to their end, nothing waits */
 	bool failed; /* its replica asked for the end */
@@ -264,7 +266,7 @@ struct sim_counts {
 	uint64_t frames, lost, doubled, reordered, broken;
 	uint64_t snapshots, installs, bulk_calls, bulk_lost, bulk_damaged, power_losses,
 		disk_faults;
-	uint64_t entries, changes, judged, unjudged, undecided;
+	uint64_t entries, changes, judged, unjudged, undecided, tails_lost;
 };
 
 struct sim {
@@ -409,6 +411,11 @@ void check_applied(struct sim_node *node, const struct job_apply *apply,
 void check_installed(struct sim_node *node, const struct raft_snapshot_meta *meta);
 void check_install_handed(struct sim_node *node, const struct raft_snapshot_meta *meta);
 void check_cut(struct sim_node *node, uint64_t index);
+/*
+ * Damage hit the last frame that was synced, and it was taken for a torn one: no log can tell these two
+ * apart by itself (Alagappan et al., FAST 2018, on protocol-aware recovery). The node must not vote with what is left.
+ */
+bool check_tail_lost(const struct sim_node *node, const struct store_boot *boot);
 void check_boot(struct sim_node *node, const struct store_boot *boot, const struct kv_meta *state);
 /* A view with this applied index answered a copy of a read. */
 void check_read(struct sim_node *node, struct sim_op *op, uint64_t applied);
