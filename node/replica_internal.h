@@ -246,6 +246,7 @@ void sessions_listed(struct replica *r, struct job_read *read);
 /* false: there is no such session any more. id 0: it names none. */
 bool sessions_heard(struct replica *r, const uint8_t uuid[KV_UUID_SIZE], uint64_t id, bool holder,
 		    uint64_t age_ms, uint64_t via);
+bool sessions_is_ending(const struct replica *r, const uint8_t uuid[KV_UUID_SIZE]);
 void sessions_bye(struct replica *r, const uint8_t uuid[KV_UUID_SIZE]);
 struct session *sessions_find(struct replica *r, const uint8_t uuid[KV_UUID_SIZE]);
 uint64_t sessions_ttl_ms(const struct replica *r);

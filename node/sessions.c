@@ -267,6 +267,13 @@ bool sessions_heard(struct replica *r, const uint8_t uuid[KV_UUID_SIZE], uint64_
 	return true;
 }
 
+bool sessions_is_ending(const struct replica *r, const uint8_t uuid[KV_UUID_SIZE])
+{
+	const struct session *s = find(r, uuid);
+
+	return s && s->ending;
+}
+
 void sessions_bye(struct replica *r, const uint8_t uuid[KV_UUID_SIZE])
 {
 	struct session *s = r->evaluating ? find(r, uuid) : NULL;
@@ -292,18 +299,18 @@ static bool is_due(const struct replica *r, const struct session *s)
 	return r->sessions.clock_ms - since > ttl_long_ms(r);
 }
 
-/* true: its end is to be proposed now. */
+/* true: its end is to be proposed now. Once it was it may come whatever is heard meanwhile. */
 static bool judge(struct replica *r, struct session *s)
 {
 	struct sessions *t = &r->sessions;
 
-	if (!is_due(r, s) || s->ending) {
+	if (s->ending && t->clock_ms - s->ending_ms <= END_AGAIN_MS)
+		return false;
+	if (s->ending) {
 		/* An end that never came: what we take for a session may not be one any more. */
-		if (s->ending && t->clock_ms - s->ending_ms > END_AGAIN_MS) {
-			MARK("node.sessions.end-never-applied");
-			s->ending = false;
-			t->complete = false;
-		}
+		MARK("node.sessions.end-never-applied");
+		t->complete = false;
+	} else if (!is_due(r, s)) {
 		return false;
 	}
 	if (s->id == 0) {

@@ -13,6 +13,7 @@
  *     1: can hold files open            1
  */
 #include "base/cursor.h"
+#include "base/mark.h"
 #include "node/replica_internal.h"
 
 #define STATUS_VERSION 2
@@ -38,11 +39,16 @@ static void put_client(struct hnode *node, void *ctx)
 	buf_put_u8(cx->out, c->holder);
 }
 
-/* Clients as in a frame; what the leader does not know any more becomes part of the beat. */
+/*
+ * Clients as in a frame; what the leader does not know any more becomes part of the beat. While it is open
+ * whether the proposed end of one of them comes, nobody can be told that he is kept or not: the node will
+ * say all of it again, under the same number.
+ */
 static void hear(struct replica *r, uint64_t node, uint64_t beat, const uint8_t *clients, size_t len)
 {
 	struct cursor c = cursor_init(clients, len);
 	struct buf ended = BUF_INIT;
+	bool open = false;
 
 	while (cursor_left(&c) > 0) {
 		const uint8_t *name = cursor_bytes(&c, FS_SESSION_NAME_SIZE);
@@ -51,8 +57,10 @@ static void hear(struct replica *r, uint64_t node, uint64_t beat, const uint8_t 
 
 		if (!sessions_heard(r, name, load_le64(name + KV_UUID_SIZE), holder, age_ms, node))
 			buf_put(&ended, name, FS_SESSION_NAME_SIZE);
+		open = open || sessions_is_ending(r, name);
 	}
-	sessions_on_beat(r, node, beat, &ended);
+	MARK_IF(open, "node.sessions.heard-while-it-ends");
+	sessions_on_beat(r, node, open ? 0 : beat, &ended);
 }
 
 void status_send(struct replica *r)

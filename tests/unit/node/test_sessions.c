@@ -288,18 +288,21 @@ static void one_heard_again_while_its_end_is_proposed_has_ended_all_the_same(voi
 	struct rig_node *leader = rig_leader(rig);
 	struct fs_request rq = rig_kv_append("k", "x");
 	struct rig_op *op;
+	unsigned kept;
 
 	c = rig_client(rig, leader, false);
 	put(c, "c", "1");
 	c->mute = true;
 	rig_client_move(c, NULL);
 	rig_pass(rig, TTL_MS - 1000);
+	kept = c->kept;
 	rig_hold(leader, WORKER_EVALUATE, true); /* decided, but not even proposed */
 	while (list_empty(&leader->queues[WORKER_EVALUATE]))
 		rig_pass(rig, RIG_TICK_MS);
 	c->mute = false;
 	rig_client_move(c, leader);
-	rig_pass(rig, 2000);
+	rig_pass(rig, 13000); /* longer than the leader takes an end for lost */
+	assert_int_equal(c->kept, kept); /* nor may it count on what is about to end */
 	op = rig_send(c, &rq);
 	rig_hold(leader, WORKER_EVALUATE, false);
 	rig_wait(op, rig);
