@@ -7,6 +7,8 @@
  *   - states at equal index have equal digests, which are what their rows say
  *   - what a node's disk promised to keep is there when it comes back
  *   - an operation takes effect at most once, and as its answer says
+ *   - an answer without an entry has seen nothing that is not committed
+ *   - a session ends by an entry alone, and not while its client was told that it is kept
  *   - no read is older than what anybody was shown before it began
  *   - raft_check() on every node
  */
@@ -129,6 +131,7 @@ void check_node(struct sim_node *node)
 	const struct raft *r = node->replica->raft;
 
 	raft_check(r);
+	node->sim->commit_last = max_u64(node->sim->commit_last, r->commit);
 	if (r->role == RAFT_LEADER)
 		check_leader(node, r);
 }
@@ -177,6 +180,19 @@ static void note_written(struct sim_node *node, const struct raft_entry *e, uint
 			 ull(node->id), ull(e->index), ull(e->term));
 }
 
+/* Who sleeps does not hear of his end; he may wake up between its proposal and its commit. */
+static void wake_ending(struct sim *s, const struct raft_entry *e)
+{
+	struct kv_batch_head head;
+	struct kv_batch_iter it;
+
+	if (e->type != RAFT_ENTRY_NORMAL || !e->data ||
+	    kv_batch_decode(&head, &it, e->data->data, e->data->len) < 0)
+		return;
+	for (uint32_t i = 0; i < head.end_count; i++)
+		client_wake(s, kv_session_end_at(&head, i).uuid);
+}
+
 void check_persist_handed(struct sim_node *node, const struct job_persist *p)
 {
 	struct sim_shadow *sh = &node->shadow;
@@ -190,6 +206,8 @@ void check_persist_handed(struct sim_node *node, const struct job_persist *p)
 		return;
 	prev = raft_term_at(node->replica->raft, p->entries[0].index - 1);
 	for (size_t i = 0; i < p->entry_count; i++) {
+		if (node->sim->swarm.ghost)
+			wake_ending(node->sim, &p->entries[i]);
 		note_written(node, &p->entries[i], prev);
 		prev = p->entries[i].term;
 	}
@@ -443,6 +461,11 @@ static void note_executed(struct sim *s, const struct raft_entry *e)
 	    kv_batch_decode(&head, &it, e->data->data, e->data->len) < 0)
 		return;
 	s->has_root = true; /* the first batch of all */
+	for (uint32_t i = 0; i < head.end_count; i++) {
+		struct kv_session_end end = kv_session_end_at(&head, i);
+
+		client_ended(s, &end, e->index, head.has_session);
+	}
 	if (!head.has_session)
 		return;
 	a = (struct apply_answer){ .seq = head.seq,
@@ -510,6 +533,10 @@ void check_reply(struct sim_client *c, struct sim_op *op)
 		return;
 	}
 	x = executed_find(s, c->uuid, op->seq);
+	/* A second copy may have been judged since. */
+	if (!x && !op->retried && op->judged > s->commit_last)
+		sim_fail(s, "operation %llu of client %zu: %d is seen at %llu, %llu is committed",
+			 ull(op->seq), c->number, op->status, ull(op->judged), ull(s->commit_last));
 	if (!x) {
 		executed_add(s, c->uuid, op->seq, 0, op->status, NULL, 0);
 		return;

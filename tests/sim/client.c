@@ -7,10 +7,10 @@
 #include "base/hash.h"
 #include "tests/sim/sim.h"
 
-#define ALIVE_NS SIM_S
+#define ALIVE_MS 1000u
+#define RATE_PERCENT 1u /* the cluster waits that much longer for clients, and they count on less */
 #define RESEND_GAP_NS (50 * SIM_MS)
-#define ASK_AGAIN_NS (3 * SIM_S) /* unanswered for so long: asked again, marked RETRY */
-#define GIVE_UP_NS (8 * SIM_S)   /* soft clients */
+#define GIVE_UP_NS (8 * SIM_S) /* soft clients */
 
 #define NO_RECORD SIZE_MAX /* it is no operation on files or keys */
 
@@ -90,6 +90,11 @@ static void send_op(struct sim_client *c, struct sim_op *op)
 		op->retried = true;
 		c->sim->counts.resends++;
 	}
+	/* What begins a session gets stuck on its way; the client will ask again over another connection. */
+	if (!op->sent && m.flags & FS_MSG_BEGIN && sim_chance(c->sim, RND_LOAD, c->sim->swarm.clog))
+		c->fifo_up_ns =
+			max_u64(c->fifo_up_ns,
+				c->sim->now + sim_between(c->sim, RND_LOAD, 300, 12000) * SIM_MS);
 	op->sent = true;
 	op->sent_ns = c->sim->now;
 	send_msg(c, &m);
@@ -125,6 +130,7 @@ static void connect_somewhere(struct sim_client *c)
 	c->node = node->id;
 	c->node_life = node->life;
 	c->conn = ++s->next_conn;
+	c->fifo_up_ns = s->now;
 	c->alive_ns = s->now;
 	(void)to_node(c, MSG_OPEN);
 	list_for_each (it, &c->ops)
@@ -211,11 +217,31 @@ void client_die(struct sim_client *c)
 {
 	struct sim *s = c->sim;
 
-	if (!c->alive || s->client_count == SIM_CLIENTS_MAX)
+	if (!c->alive || c->ghost || s->client_count == SIM_CLIENTS_MAX)
 		return;
 	s->counts.deaths++;
-	client_end(c);
+	if (c->session_id != 0 && sim_chance(s, RND_LOAD, s->swarm.ghost)) {
+		c->ghost = true;
+		client_sleep(c, sim_between(s, RND_LOAD, 300, 8000) * SIM_MS);
+	} else {
+		client_end(c);
+	}
 	succeed(c);
+}
+
+void client_ended(struct sim *s, const struct kv_session_end *end, uint64_t index, bool replaced)
+{
+	struct sim_client *c = client_by_uuid(s, end->uuid);
+
+	if (!c || c->ended_index != 0)
+		return;
+	c->ended_index = index;
+	s->counts.replaced += replaced;
+	sim_trace(s, "the session of client %zu ends", c->number);
+	if (!replaced && c->alive && c->kept_ns > s->now)
+		sim_fail(s, "the session of client %zu ended at %llu, %llu ms early", c->number,
+			 (unsigned long long)index,
+			 (unsigned long long)((c->kept_ns - s->now) / SIM_MS));
 }
 
 /* The session ended: its client goes on in another one, which for the checks is another client. */
@@ -224,10 +250,14 @@ static void client_expired(struct sim_client *c)
 	struct sim *s = c->sim;
 
 	s->counts.expired++;
+	if (c->session_id != 0 && c->ended_index == 0)
+		sim_fail(s, "client %zu is told that its session ended, no entry says so",
+			 c->number);
 	if (c->ended_index == 0)
 		c->ended_index = s->committed_last;
 	client_end(c);
-	succeed(c);
+	if (!c->ghost)
+		succeed(c);
 }
 
 void clients_start(struct sim *s)
@@ -335,12 +365,6 @@ void client_executed(struct sim *s, const struct apply_answer *a)
 			 "%llu",
 			 (unsigned long long)a->seq, c->number, (unsigned long long)a->index,
 			 (unsigned long long)c->ended_index);
-	/* The entry that begins a session ends the one it replaces. */
-	if (c->replaces && a->seq == 1 && a->status == 0 &&
-	    s->clients[c->before].ended_index == 0) {
-		s->clients[c->before].ended_index = a->index;
-		s->counts.replaced++;
-	}
 	if (c->records[a->seq] == NO_RECORD)
 		return;
 	/* An error that is logged under a number makes sure that it has no effect. */
@@ -393,6 +417,20 @@ static void send_all_again(struct sim_client *c)
 		send_op(c, list_entry(it, struct sim_op, link));
 }
 
+void client_wake(struct sim *s, const uint8_t uuid[KV_UUID_SIZE])
+{
+	struct sim_client *c = client_by_uuid(s, uuid);
+
+	if (!c || !c->alive || c->asleep_until <= s->now)
+		return;
+	sim_trace(s, "client %zu wakes up as its session ends", c->number);
+	c->asleep_until = s->now;
+	if (c->node == 0)
+		connect_somewhere(c);
+	issue(c);
+	send_all_again(c);
+}
+
 static void give_up_old(struct sim_client *c)
 {
 	struct sim *s = c->sim;
@@ -414,7 +452,8 @@ static void ask_again(struct sim_client *c)
 	struct sim_op *oldest =
 		list_empty(&c->ops) ? NULL : list_first(&c->ops, struct sim_op, link);
 
-	if (!oldest || c->sim->now < max_u64(oldest->sent_ns, oldest->called_ns) + ASK_AGAIN_NS)
+	if (!oldest || c->sim->now < max_u64(oldest->sent_ns, oldest->called_ns) +
+					     c->sim->swarm.ask_again_ms * SIM_MS)
 		return;
 	if (sim_chance(c->sim, RND_LOAD, 500))
 		client_move(c);
@@ -443,7 +482,7 @@ static void on_timer(struct sim_client *c)
 	if ((c->holder || c->session_id != 0) && c->node != 0 && s->now >= c->alive_ns) {
 		struct fs_msg m = { .type = FS_MSG_ALIVE, .tag = s->now };
 
-		c->alive_ns = s->now + ALIVE_NS;
+		c->alive_ns = s->now + min_u64(ALIVE_MS, s->swarm.session_ttl_ms / 3) * SIM_MS;
 		send_msg(c, &m);
 	}
 	e = sim_at(s, s->now + sim_between(s, RND_LOAD, SIM_MS, 20 * SIM_MS), SIM_EV_CLIENT, NULL);
@@ -501,6 +540,19 @@ static void on_query(struct sim_client *c, const struct fs_msg *query)
 	send_msg(c, &m);
 }
 
+/* It was heard, and may count on its session from when it spoke. */
+static void on_kept(struct sim_client *c, const struct fs_msg *m)
+{
+	uint64_t ttl_ms = m->ttl_ms - m->ttl_ms * RATE_PERCENT / 100;
+
+	if (m->session_id != c->session_id || c->session_id == 0)
+		return;
+	if (m->flags & FS_MSG_EXPIRED)
+		client_expired(c);
+	else
+		c->kept_ns = max_u64(c->kept_ns, m->tag + ttl_ms * SIM_MS);
+}
+
 static void from_node(struct sim_client *c, const struct buf *payload)
 {
 	struct sim *s = c->sim;
@@ -521,8 +573,7 @@ static void from_node(struct sim_client *c, const struct buf *payload)
 	case FS_MSG_STATE:
 		break;
 	case FS_MSG_KEPT:
-		if ((m.flags & FS_MSG_EXPIRED) && m.session_id == c->session_id)
-			client_expired(c);
+		on_kept(c, &m);
 		break;
 	default:
 		sim_fail(s, "a node sent message type %u to a client", m.type);

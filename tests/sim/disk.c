@@ -6,6 +6,10 @@
  * a node that was hit counts as lost from then on. It may go on as long as it notices nothing; what it
  * may not do is lie.
  */
+#include <unistd.h>
+
+#include "store/log.h"
+#include "store/store_internal.h"
 #include "tests/sim/seams.h"
 
 #define ROOMY (1024ull * 1024 * 1024)
@@ -97,6 +101,16 @@ void disk_event(struct sim *s, struct sim_event *e)
 	sim_disk_set_capacity(node->disk, ROOMY);
 }
 
+/* One more node may be lost: fewer than half of the members are. */
+static bool may_damage(const struct sim *s, const struct sim_node *node)
+{
+	size_t damaged = 0;
+
+	for (size_t i = 1; i <= s->node_count; i++)
+		damaged += s->nodes[i].damaged || s->nodes[i].gone;
+	return node->damaged || 2 * (damaged + 1) < s->node_count;
+}
+
 /*
  * The state's own file and WAL are hit only on demand: a WAL that is cut short by damage after a part of
  * it was copied into the file leaves a mixture that opens well, and nothing but the whole digest tells.
@@ -106,13 +120,10 @@ void disk_damage(struct sim *s)
 	static const char *const places[] = { "/log/", "superblock", "/snapshots/", NULL };
 	const char *place = places[sim_between(s, RND_DISK, 0, s->damage_state ? 3 : 2)];
 	struct sim_node *node = fault_node(s);
-	size_t damaged = 0;
 	struct buf path = BUF_INIT;
 	uint64_t offset;
 
-	for (size_t i = 1; i <= s->node_count; i++)
-		damaged += s->nodes[i].damaged || s->nodes[i].gone;
-	if (!node->damaged && 2 * (damaged + 1) >= s->node_count)
+	if (!may_damage(s, node))
 		return;
 	if (sim_disk_flip_any(node->disk, place, &path, &offset) == 0) {
 		buf_put_u8(&path, '\0');
@@ -123,6 +134,44 @@ void disk_damage(struct sim *s)
 			  (char *)path.data, (unsigned long long)offset);
 	}
 	buf_release(&path);
+}
+
+/*
+ * A byte of a frame that has a successor, so that its loss is to be told from a torn end; or a whole
+ * segment but the newest one. Then the process dies, and the next one reads the log.
+ */
+void disk_rot(struct sim *s)
+{
+	struct sim_node *node = fault_node(s);
+	char path[512], name[SPARE_NAME_SIZE];
+	const struct store_log *log;
+	const struct log_frame *frame;
+	uint64_t offset;
+
+	if (!node->alive || node->damaged || !may_damage(s, node))
+		return;
+	log = node->store->log;
+	if (log->frame_count < 2)
+		return;
+	frame = &log->frames[sim_between(s, RND_DISK, 0, log->frame_count - 2)];
+	offset = frame->offset + sim_between(s, RND_DISK, 0, frame->size_bytes - 1);
+	segment_name(frame->segment->number, name);
+	snprintf(path, sizeof(path), "%s/%s", log->path, name);
+	node->damaged = true;
+	s->counts.disk_faults++;
+	if (frame->segment != log->segments[log->segment_count - 1] &&
+	    sim_chance(s, RND_DISK, 400)) {
+		sim_trace(s, "node %llu: %s is gone", (unsigned long long)node->id, path);
+		unlink(path);
+	} else {
+		sim_trace(s, "node %llu: damage of %s at %llu", (unsigned long long)node->id, path,
+			  (unsigned long long)offset);
+		SIM_CHECK(s, sim_disk_flip(node->disk, path, offset,
+					   (uint8_t)sim_between(s, RND_DISK, 1, 255)) == 0);
+	}
+	s->counts.crashes++;
+	node_end(node, NODE_KILL);
+	disk_restart_later(node);
 }
 
 void disk_mend(struct sim_node *node)

@@ -21,6 +21,9 @@ enum fault {
 	FAULT_IO_ERROR,
 	FAULT_FULL,
 	FAULT_DAMAGE,
+	FAULT_STALL,
+	FAULT_STALL_ENDS,
+	FAULT_ROT,
 	FAULT_COUNT,
 };
 
@@ -57,6 +60,11 @@ static unsigned gap_of(const struct swarm *w, enum fault kind)
 		return w->full_ms;
 	case FAULT_DAMAGE:
 		return w->damage_ms;
+	case FAULT_STALL:
+		return w->stall_ms;
+	case FAULT_ROT:
+		return w->rot_ms;
+	case FAULT_STALL_ENDS: /* each follows a FAULT_STALL */
 	case FAULT_COUNT:
 		break;
 	}
@@ -80,14 +88,20 @@ static struct sim_node *any_node(struct sim *s)
 	return &s->nodes[sim_between(s, RND_FAULT, 1, s->node_count)];
 }
 
+static struct sim_node *leader_of(struct sim *s)
+{
+	for (size_t i = 1; i <= s->node_count; i++)
+		if (s->nodes[i].alive && replica_is_leader(s->nodes[i].replica))
+			return &s->nodes[i];
+	return NULL;
+}
+
 /* Often the leader: it has the most to lose. */
 struct sim_node *fault_node(struct sim *s)
 {
-	if (sim_chance(s, RND_FAULT, 500))
-		for (size_t i = 1; i <= s->node_count; i++)
-			if (s->nodes[i].alive && replica_is_leader(s->nodes[i].replica))
-				return &s->nodes[i];
-	return any_node(s);
+	struct sim_node *leader = sim_chance(s, RND_FAULT, 500) ? leader_of(s) : NULL;
+
+	return leader ? leader : any_node(s);
 }
 
 static void crash(struct sim *s)
@@ -112,6 +126,12 @@ static void crash(struct sim *s)
 	}
 }
 
+static void cut_both(struct sim *s, uint64_t a, uint64_t b)
+{
+	net_cut(s, a, b, true);
+	net_cut(s, b, a, true);
+}
+
 /* One way between two, one node from all others, or two halves. */
 static void cut(struct sim *s)
 {
@@ -124,12 +144,9 @@ static void cut(struct sim *s)
 			net_cut(s, a->id, b->id, true);
 		break;
 	case 1:
-		for (uint64_t id = 1; id <= s->node_count; id++) {
-			if (id != a->id) {
-				net_cut(s, a->id, id, true);
-				net_cut(s, id, a->id, true);
-			}
-		}
+		for (uint64_t id = 1; id <= s->node_count; id++)
+			if (id != a->id)
+				cut_both(s, a->id, id);
 		break;
 	case 2: /* it hears nobody, or nobody hears it */
 		for (uint64_t id = 1; id <= s->node_count; id++)
@@ -174,6 +191,51 @@ static void slow(struct sim *s)
 
 	s->counts.stuck++;
 	node->stuck_until[kind] = s->now + sim_between(s, RND_FAULT, 50, 6000) * SIM_MS;
+}
+
+/*
+ * Nobody but perhaps the leader can write its log, while heartbeats pass. Before that is over the others
+ * die, with what they had not written; the leader dies with them, stands still, or is cut off, and so
+ * outlives what it was told meanwhile.
+ */
+static void stall(struct sim *s)
+{
+	struct sim_node *leader = leader_of(s);
+	uint64_t ns = sim_between(s, RND_FAULT, 200, 2000) * SIM_MS;
+	bool all = sim_chance(s, RND_FAULT, 500);
+
+	if (!leader)
+		return;
+	s->counts.stuck++;
+	sim_trace(s, "logs cannot be written for %llu ms", (unsigned long long)(ns / SIM_MS));
+	for (size_t i = 1; i <= s->node_count; i++)
+		if (&s->nodes[i] != leader || all)
+			s->nodes[i].stuck_until[WORKER_LOG] = s->now + ns + 20 * SIM_MS;
+	sim_at(s, s->now + ns, SIM_EV_FAULT, NULL)->a = FAULT_STALL_ENDS;
+}
+
+static void stall_ends(struct sim *s)
+{
+	struct sim_node *leader = leader_of(s);
+	uint64_t what = sim_between(s, RND_FAULT, 0, 3);
+
+	for (size_t i = 1; i <= s->node_count; i++) {
+		struct sim_node *node = &s->nodes[i];
+
+		if (!node->alive || (node == leader && what > 0))
+			continue;
+		s->counts.crashes++;
+		node_end(node, NODE_KILL);
+		disk_restart_later(node);
+	}
+	if (!leader || what == 0)
+		return;
+	/* What waits for a node that stands still already must keep its order. */
+	if (what < 3 && leader->paused_until <= s->now)
+		leader->paused_until = s->now + sim_between(s, RND_FAULT, 300, 3000) * SIM_MS;
+	for (uint64_t id = 1; id <= s->node_count && what == 3; id++)
+		if (id != leader->id)
+			cut_both(s, leader->id, id);
 }
 
 static void transfer(struct sim *s)
@@ -305,6 +367,15 @@ void fault_event(struct sim *s, struct sim_event *e)
 		break;
 	case FAULT_DAMAGE:
 		disk_damage(s);
+		break;
+	case FAULT_STALL:
+		stall(s);
+		break;
+	case FAULT_STALL_ENDS:
+		stall_ends(s);
+		return;
+	case FAULT_ROT:
+		disk_rot(s);
 		break;
 	case FAULT_COUNT:
 		break;

@@ -504,6 +504,7 @@ static void resume_round(struct sim_node *node, struct sim_worker *slot)
 {
 	struct sim *s = node->sim;
 	struct sim_event *e;
+	uint64_t at;
 
 	if (!coro_resume(slot->coro))
 		return;
@@ -512,9 +513,11 @@ static void resume_round(struct sim_node *node, struct sim_worker *slot)
 	seams_run_threads(node);
 	if (sim_disk_died(node->disk))
 		return;
-	e = sim_at(s,
-		   s->now + sim_between(s, RND_SCHED, s->swarm.work_min_ns, s->swarm.work_max_ns),
-		   SIM_EV_DONE, node);
+	at = s->now + sim_between(s, RND_SCHED, s->swarm.work_min_ns, s->swarm.work_max_ns);
+	if (slot->kind == WORKER_EVALUATE && !s->calm &&
+	    sim_chance(s, RND_SCHED, s->swarm.late_done))
+		at += sim_between(s, RND_SCHED, 20, 3000) * SIM_MS;
+	e = sim_at(s, at, SIM_EV_DONE, node);
 	e->a = (uint64_t)(slot - node->slots);
 }
 

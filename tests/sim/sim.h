@@ -7,6 +7,7 @@
  *
  *   sim.c     options, many seeds, the report       world.c   the queue of events, one run
  *   swarm.c   what a seed draws for its run         seams.c   clocks, threads and calls of the product
+ *   profile.c runs that lean on one kind of trouble
  *   node.c    a node's life and its workers         net.c     links between nodes
  *   client.c  sessions that ask, wait and resend    load.c    which operations they ask for
  *   fault.c   when what breaks                      check.c   what must hold after every step
@@ -88,6 +89,14 @@ struct swarm {
 	struct evaluator_limits evaluator;
 	uint64_t work_min_ns, work_max_ns; /* a worker's round */
 	unsigned burst;                    /* jobs that a worker finds at once, at most */
+	/* what profiles lean on, else 0 */
+	const char *profile;
+	unsigned stall_ms;  /* mean gap: a majority cannot write its logs, and dies of it */
+	unsigned late_done; /* per mille of an evaluator's rounds: heard much later */
+	unsigned clog;      /* per mille of first operations: their connection is stuck then */
+	unsigned ghost;     /* per mille of deaths: only asleep, goes on beside its successor */
+	unsigned rot_ms;    /* mean gap: a log is damaged where it was durable, and read again */
+	unsigned ask_again_ms; /* clients that hear no answer */
 	bool sparse;                       /* files of many blocks, with holes */
 	bool files;                        /* operations on files, else on kv keys alone */
 };
@@ -245,7 +254,9 @@ struct sim_client {
 	uint64_t connect_ns, issue_ns, alive_ns, resend_ns;
 	bool resend_due, holder, soft;
 	uint64_t asleep_until; /* neither sends nor hears before that */
+	uint64_t kept_ns;      /* its session may not end before that unless it is replaced */
 	uint64_t ended_index; /* no change of its session stands behind this entry; 0: it goes on */
+	bool ghost;           /* somebody goes on in its place, and it does not know */
 	bool replaces;        /* its first operation ends the session of `before` */
 	size_t before;
 };
@@ -291,6 +302,7 @@ struct sim {
 	size_t committed_cap;
 	uint64_t committed_last;
 	uint64_t exposed;       /* the newest index whose effects somebody was shown */
+	uint64_t commit_last;   /* the newest index that any node took for committed */
 	struct htable written;  /* struct sim_written by (index, term) */
 	struct htable executed; /* struct sim_executed by (uuid, seq) */
 	uint64_t *leaders;      /* by term */
@@ -326,6 +338,8 @@ bool sim_chance(struct sim *s, enum sim_stream stream, unsigned per_mille);
 
 /* swarm.c */
 void swarm_draw(struct sim *s);
+/* profile.c: the last part of it */
+void profile_draw(struct sim *s);
 void swarm_print(const struct swarm *w, FILE *out);
 
 /* node.c */
@@ -371,6 +385,10 @@ struct sim_client *client_by_uuid(struct sim *s, const uint8_t uuid[KV_UUID_SIZE
 void client_judged(struct sim *s, const struct eval_answer *a);
 /* The first node applied a client's change. */
 void client_executed(struct sim *s, const struct apply_answer *a);
+/* ... an entry that ends its session; replaced: since another client said so. */
+void client_ended(struct sim *s, const struct kv_session_end *end, uint64_t index, bool replaced);
+/* Whoever sleeps while the end of his session is being written wakes up now. */
+void client_wake(struct sim *s, const uint8_t uuid[KV_UUID_SIZE]);
 bool clients_idle(const struct sim *s);
 
 /* load.c */
@@ -389,6 +407,7 @@ void disk_crash_soon(struct sim *s);
 void disk_error(struct sim *s);
 void disk_full(struct sim *s);
 void disk_damage(struct sim *s);
+void disk_rot(struct sim *s);
 void disk_mend(struct sim_node *node); /* room, no armed faults */
 void disk_event(struct sim *s, struct sim_event *e);
 /* The machine's faults explain that this node stopped or cannot start. */

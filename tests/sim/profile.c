@@ -1,0 +1,81 @@
+/*
+ * profile.c - half of the runs lean on one kind of trouble: several faults that lead somewhere only
+ * together, with the ranges that make them meet. Drawn after all the rest, so that a run without a
+ * profile is what it was.
+ */
+#include "tests/sim/sim.h"
+
+static uint64_t draw(struct sim *s, uint64_t lo, uint64_t hi)
+{
+	return sim_between(s, RND_SWARM, lo, hi);
+}
+
+/* Most of what is asked for meets what somebody else has under way. */
+static void crowd(struct sim *s, struct swarm *w)
+{
+	w->clients = draw(s, 3, 6);
+	w->ops = (unsigned)draw(s, 100, 200);
+	w->inflight_max = (unsigned)draw(s, 3, 8);
+	w->think_ms = (unsigned)(w->chaos_ns / SIM_MS * w->clients / w->ops);
+}
+
+/* Short lives of clients and of their sessions, copies that arrive long after their session ended. */
+static void lean_on_sessions(struct sim *s, struct swarm *w)
+{
+	crowd(s, w);
+	w->inflight_max = (unsigned)draw(s, 1, 4);
+	w->session_ttl_ms = draw(s, 1000, 2500);
+	w->ask_again_ms = (unsigned)draw(s, 400, 1500);
+	w->death_ms = (unsigned)draw(s, 700, 2500);
+	w->sleep_ms = (unsigned)draw(s, 700, 3000);
+	w->replace = 900;
+	w->ghost = (unsigned)draw(s, 0, 900);
+	w->clog = (unsigned)draw(s, 200, 800);
+}
+
+/* Logs that cannot be written while heartbeats pass, then the end of those who could not. */
+static void lean_on_stalls(struct sim *s, struct swarm *w)
+{
+	crowd(s, w);
+	w->stall_ms = (unsigned)draw(s, 1500, 4000);
+	w->soft_clients = false;
+}
+
+/* Leaders that lose their role and win it back before their evaluators tell what they found. */
+static void lean_on_turns(struct sim *s, struct swarm *w)
+{
+	crowd(s, w);
+	w->late_done = (unsigned)draw(s, 50, 500);
+	w->transfer_ms = (unsigned)draw(s, 150, 1000);
+	w->pause_ms = (unsigned)draw(s, 1000, 4000);
+}
+
+/* Logs that are damaged in the middle and read again soon. */
+static void lean_on_rot(struct sim *s, struct swarm *w)
+{
+	crowd(s, w);
+	w->rot_ms = (unsigned)draw(s, 1000, 4000);
+	w->segment_bytes = 16384 * draw(s, 1, 2);
+}
+
+void profile_draw(struct sim *s)
+{
+	static const struct {
+		const char *name;
+		void (*lean)(struct sim *s, struct swarm *w);
+	} profiles[] = {
+		{ "sessions", lean_on_sessions },
+		{ "stalls", lean_on_stalls },
+		{ "turns", lean_on_turns },
+		{ "rot", lean_on_rot },
+	};
+	struct swarm *w = &s->swarm;
+	size_t pick = draw(s, 0, 2 * ARRAY_SIZE(profiles) - 1);
+
+	w->profile = "none";
+	w->ask_again_ms = 3000;
+	if (pick >= ARRAY_SIZE(profiles))
+		return;
+	w->profile = profiles[pick].name;
+	profiles[pick].lean(s, w);
+}
