@@ -236,6 +236,17 @@ void sessions_applied(struct replica *r, const struct job_apply *apply)
 	}
 }
 
+/* What a stopped process missed counts as TICK_MS_MAX at most. */
+static void clock_advance(struct replica *r)
+{
+	struct sessions *t = &r->sessions;
+	uint64_t now = replica_now(r);
+
+	MARK_IF(now - t->tick_ms > TICK_MS_MAX, "node.sessions.clock-stood-still");
+	t->clock_ms += min_u64(now - t->tick_ms, TICK_MS_MAX);
+	t->tick_ms = now;
+}
+
 /* ---- heard ---------------------------------------------------------------------------------------- */
 
 bool sessions_heard(struct replica *r, const uint8_t uuid[KV_UUID_SIZE], uint64_t id, bool holder,
@@ -246,6 +257,7 @@ bool sessions_heard(struct replica *r, const uint8_t uuid[KV_UUID_SIZE], uint64_
 
 	if (!r->evaluating)
 		return true;
+	clock_advance(r); /* it was heard now, not at the last tick */
 	s = find(r, uuid);
 	/* Whoever names a session that this node must know if it existed is told that it does not. */
 	if (id != 0 && t->complete && id <= r->applied_index && (!s || s->id != id)) {
@@ -352,13 +364,10 @@ static void end_silent(struct replica *r)
 void sessions_tick(struct replica *r)
 {
 	struct sessions *t = &r->sessions;
-	uint64_t now = replica_now(r);
 
 	if (!r->evaluating)
 		return;
-	MARK_IF(now - t->tick_ms > TICK_MS_MAX, "node.sessions.clock-stood-still");
-	t->clock_ms += min_u64(now - t->tick_ms, TICK_MS_MAX);
-	t->tick_ms = now;
+	clock_advance(r);
 	if (!t->complete && !t->listing && t->clock_ms >= t->list_ms)
 		list_start(r);
 	if (!t->complete || t->clock_ms < t->look_ms)

@@ -405,6 +405,26 @@ static void a_leader_that_was_stopped_has_not_waited(void **state)
 	rig_free(rig);
 }
 
+static void one_heard_before_the_clock_is_looked_at_is_heard_now(void **state)
+{
+	struct rig *rig = rig_new(1, 36);
+	struct rig_node *node = rig_leader(rig);
+	struct rig_client *c = rig_client(rig, node, false);
+
+	put(c, "c", "1");
+	rig_pass(rig, 5000);
+	c->mute = true;
+	rig_client_move(c, NULL);
+	rig->now_ms += 900; /* the process stood still; what came meanwhile is looked at before the tick */
+	assert_true(sessions_heard(node->replica, c->uuid, c->session_id, false, 0, 1));
+	rig_pass(rig, TTL_MS);
+	assert_int_equal(sessions_on(node), 1);
+	rig_pass(rig, 15000);
+	assert_int_equal(sessions_on(node), 0);
+	rig_settle_and_check(rig);
+	rig_free(rig);
+}
+
 static uint64_t log_time_of(struct rig_node *node)
 {
 	struct kv *kv = kv_slot_get(&node->shared.slot);
@@ -635,6 +655,7 @@ int main(void)
 		cmocka_unit_test(a_new_leader_ends_those_it_never_heard_of),
 		cmocka_unit_test(without_a_leader_nothing_ends),
 		cmocka_unit_test(a_leader_that_was_stopped_has_not_waited),
+		cmocka_unit_test(one_heard_before_the_clock_is_looked_at_is_heard_now),
 		cmocka_unit_test(log_time_stands_still_without_a_leader),
 		cmocka_unit_test(a_deposed_leader_keeps_nobody),
 		cmocka_unit_test(an_image_brings_the_table_and_what_ended_stays_ended),
