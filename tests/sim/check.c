@@ -180,8 +180,7 @@ static void note_written(struct sim_node *node, const struct raft_entry *e, uint
 			 ull(node->id), ull(e->index), ull(e->term));
 }
 
-/* Who sleeps does not hear of his end; he may wake up between its proposal and its commit. */
-static void wake_ending(struct sim *s, const struct raft_entry *e)
+static void note_ending(struct sim *s, const struct raft_entry *e)
 {
 	struct kv_batch_head head;
 	struct kv_batch_iter it;
@@ -190,7 +189,7 @@ static void wake_ending(struct sim *s, const struct raft_entry *e)
 	    kv_batch_decode(&head, &it, e->data->data, e->data->len) < 0)
 		return;
 	for (uint32_t i = 0; i < head.end_count; i++)
-		client_wake(s, kv_session_end_at(&head, i).uuid);
+		client_ending(s, kv_session_end_at(&head, i).uuid, e->index);
 }
 
 void check_persist_handed(struct sim_node *node, const struct job_persist *p)
@@ -206,8 +205,7 @@ void check_persist_handed(struct sim_node *node, const struct job_persist *p)
 		return;
 	prev = raft_term_at(node->replica->raft, p->entries[0].index - 1);
 	for (size_t i = 0; i < p->entry_count; i++) {
-		if (node->sim->swarm.ghost)
-			wake_ending(node->sim, &p->entries[i]);
+		note_ending(node->sim, &p->entries[i]);
 		note_written(node, &p->entries[i], prev);
 		prev = p->entries[i].term;
 	}

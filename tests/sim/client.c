@@ -250,11 +250,13 @@ static void client_expired(struct sim_client *c)
 	struct sim *s = c->sim;
 
 	s->counts.expired++;
-	if (c->session_id != 0 && c->ended_index == 0)
+	/* What is committed may not have been handed out yet. */
+	if (c->session_id != 0 && c->ended_index == 0 &&
+	    (c->ending_index == 0 || c->ending_index > s->commit_last))
 		sim_fail(s, "client %zu is told that its session ended, no entry says so",
 			 c->number);
 	if (c->ended_index == 0)
-		c->ended_index = s->committed_last;
+		c->ended_index = max_u64(c->ending_index, s->committed_last);
 	client_end(c);
 	if (!c->ghost)
 		succeed(c);
@@ -417,11 +419,13 @@ static void send_all_again(struct sim_client *c)
 		send_op(c, list_entry(it, struct sim_op, link));
 }
 
-void client_wake(struct sim *s, const uint8_t uuid[KV_UUID_SIZE])
+void client_ending(struct sim *s, const uint8_t uuid[KV_UUID_SIZE], uint64_t index)
 {
 	struct sim_client *c = client_by_uuid(s, uuid);
 
-	if (!c || !c->alive || c->asleep_until <= s->now)
+	if (c)
+		c->ending_index = index;
+	if (!c || !c->alive || c->asleep_until <= s->now || !s->swarm.ghost)
 		return;
 	sim_trace(s, "client %zu wakes up as its session ends", c->number);
 	c->asleep_until = s->now;

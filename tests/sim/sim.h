@@ -256,6 +256,7 @@ struct sim_client {
 	uint64_t asleep_until; /* neither sends nor hears before that */
 	uint64_t kept_ns;      /* its session may not end before that unless it is replaced */
 	uint64_t ended_index; /* no change of its session stands behind this entry; 0: it goes on */
+	uint64_t ending_index; /* an entry that was written here ends its session; 0: none */
 	bool ghost;           /* somebody goes on in its place, and it does not know */
 	bool replaces;        /* its first operation ends the session of `before` */
 	size_t before;
@@ -387,8 +388,8 @@ void client_judged(struct sim *s, const struct eval_answer *a);
 void client_executed(struct sim *s, const struct apply_answer *a);
 /* ... an entry that ends its session; replaced: since another client said so. */
 void client_ended(struct sim *s, const struct kv_session_end *end, uint64_t index, bool replaced);
-/* Whoever sleeps while the end of his session is being written wakes up now. */
-void client_wake(struct sim *s, const uint8_t uuid[KV_UUID_SIZE]);
+/* ... is being written. Who sleeps may wake up now. */
+void client_ending(struct sim *s, const uint8_t uuid[KV_UUID_SIZE], uint64_t index);
 bool clients_idle(const struct sim *s);
 
 /* load.c */
