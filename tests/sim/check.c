@@ -521,6 +521,21 @@ void check_read(struct sim_node *node, struct sim_op *op, uint64_t applied)
 	op->seen = applied;
 }
 
+/* What has no entry is an answer about the log: of entries that are committed, these and no others. */
+static void check_seen(const struct sim_client *c, const struct sim_op *op)
+{
+	struct sim *s = c->sim;
+	uint64_t term = committed_at(s, op->judged)->term;
+
+	if (op->judged > s->commit_last)
+		sim_fail(s, "operation %llu of client %zu: %d is seen at %llu, %llu is committed",
+			 ull(op->seq), c->number, op->status, ull(op->judged), ull(s->commit_last));
+	if (term != 0 && term != op->judged_term)
+		sim_fail(s, "operation %llu of client %zu: %d is seen at %llu of term %llu, not %llu",
+			 ull(op->seq), c->number, op->status, ull(op->judged), ull(op->judged_term),
+			 ull(term));
+}
+
 void check_reply(struct sim_client *c, struct sim_op *op)
 {
 	struct sim *s = c->sim;
@@ -531,11 +546,10 @@ void check_reply(struct sim_client *c, struct sim_op *op)
 		return;
 	}
 	x = executed_find(s, c->uuid, op->seq);
-	/* A second copy may have been judged since. */
-	if (!x && !op->retried && op->judged > s->commit_last)
-		sim_fail(s, "operation %llu of client %zu: %d is seen at %llu, %llu is committed",
-			 ull(op->seq), c->number, op->status, ull(op->judged), ull(s->commit_last));
 	if (!x) {
+		/* A second copy may have been judged since. */
+		if (!op->retried)
+			check_seen(c, op);
 		executed_add(s, c->uuid, op->seq, 0, op->status, NULL, 0);
 		return;
 	}

@@ -9,7 +9,6 @@
 
 #define ALIVE_MS 1000u
 #define RATE_PERCENT 1u /* the cluster waits that much longer for clients, and they count on less */
-#define RESEND_GAP_NS (50 * SIM_MS)
 #define GIVE_UP_NS (8 * SIM_S) /* soft clients */
 
 #define NO_RECORD SIZE_MAX /* it is no operation on files or keys */
@@ -342,7 +341,7 @@ struct sim_client *client_by_uuid(struct sim *s, const uint8_t uuid[KV_UUID_SIZE
 	return NULL;
 }
 
-void client_judged(struct sim *s, const struct eval_answer *a)
+void client_judged(struct sim *s, const struct eval_answer *a, uint64_t seen_term)
 {
 	struct sim_client *c = client_by_uuid(s, a->uuid);
 
@@ -351,8 +350,10 @@ void client_judged(struct sim *s, const struct eval_answer *a)
 	list_for_each (it, &c->ops) {
 		struct sim_op *op = list_entry(it, struct sim_op, link);
 
-		if (op->seq == a->seq)
-			op->judged = a->seen_index;
+		if (op->seq != a->seq)
+			continue;
+		op->judged = a->seen_index;
+		op->judged_term = seen_term;
 	}
 }
 
@@ -414,7 +415,6 @@ static void issue(struct sim_client *c)
 static void send_all_again(struct sim_client *c)
 {
 	c->resend_due = false;
-	c->resend_ns = c->sim->now + RESEND_GAP_NS;
 	list_for_each (it, &c->ops)
 		send_op(c, list_entry(it, struct sim_op, link));
 }
@@ -569,6 +569,8 @@ static void from_node(struct sim_client *c, const struct buf *payload)
 		on_reply(c, &m);
 		break;
 	case FS_MSG_RESEND:
+		if (!c->resend_due)
+			c->resend_ns = s->now + sim_between(s, RND_LOAD, 0, s->swarm.resend_ms) * SIM_MS;
 		c->resend_due = true;
 		break;
 	case FS_MSG_QUERY:

@@ -83,6 +83,11 @@ static void ops_submit(void *ctx, enum worker_kind kind, struct job *job)
 		check_apply_handed(node, CONTAINER_OF(job, struct job_apply, job));
 	if (job->type == JOB_INSTALL)
 		check_install_handed(node, &CONTAINER_OF(job, struct job_install, job)->meta);
+	if (job->type == JOB_EVAL_ROLE) {
+		const struct job_eval_role *role = CONTAINER_OF(job, struct job_eval_role, job);
+
+		node->role_terms[role->generation % ARRAY_SIZE(node->role_terms)] = role->term;
+	}
 	if (job->type == JOB_CUT)
 		check_cut(node, CONTAINER_OF(job, struct job_cut, job)->index);
 	list_add_tail(&node->queues[kind], &job->link);
@@ -473,10 +478,19 @@ static void note_judged(struct sim_worker *slot, struct sim_node *node)
 	list_for_each (it, &slot->done) {
 		struct job *job = list_entry(it, struct job, link);
 		struct job_eval_result *res = CONTAINER_OF(job, struct job_eval_result, job);
+		uint64_t term;
 
-		for (size_t i = 0; job->type == JOB_EVAL_RESULT && i < res->answer_count; i++)
-			if (!res->answers[i].executed)
-				client_judged(node->sim, &res->answers[i]);
+		if (job->type != JOB_EVAL_RESULT)
+			continue;
+		term = node->role_terms[res->generation % ARRAY_SIZE(node->role_terms)];
+		for (size_t i = 0; i < res->answer_count; i++) {
+			const struct eval_answer *a = &res->answers[i];
+
+			if (!a->executed)
+				client_judged(node->sim, a,
+					      a->seen_index > res->prev_index ? term
+									      : res->prev_term);
+		}
 	}
 }
 

@@ -38,6 +38,7 @@ static void lean_on_stalls(struct sim *s, struct swarm *w)
 {
 	crowd(s, w);
 	w->stall_ms = (unsigned)draw(s, 1500, 4000);
+	w->resend_ms = (unsigned)draw(s, 50, 1500);
 	w->soft_clients = false;
 }
 
@@ -46,6 +47,7 @@ static void lean_on_turns(struct sim *s, struct swarm *w)
 {
 	crowd(s, w);
 	w->late_done = (unsigned)draw(s, 50, 500);
+	w->resend_ms = (unsigned)draw(s, 50, 1500);
 	w->transfer_ms = (unsigned)draw(s, 150, 1000);
 	w->pause_ms = (unsigned)draw(s, 1000, 4000);
 }
@@ -74,6 +76,7 @@ void profile_draw(struct sim *s)
 
 	w->profile = "none";
 	w->ask_again_ms = 3000;
+	w->resend_ms = 50;
 	if (pick >= ARRAY_SIZE(profiles))
 		return;
 	w->profile = profiles[pick].name;

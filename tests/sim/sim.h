@@ -97,6 +97,7 @@ struct swarm {
 	unsigned ghost;     /* per mille of deaths: only asleep, goes on beside its successor */
 	unsigned rot_ms;    /* mean gap: a log is damaged where it was durable, and read again */
 	unsigned ask_again_ms; /* clients that hear no answer */
+	unsigned resend_ms;    /* how long clients take, at most, when they are told to send again */
 	bool sparse;                       /* files of many blocks, with holes */
 	bool files;                        /* operations on files, else on kv keys alone */
 };
@@ -214,6 +215,7 @@ struct sim_node {
 	struct sim_shadow shadow;
 	uint64_t seen_term; /* the last one in which it led */
 	uint64_t seen_commit;
+	uint64_t role_terms[16]; /* by generation of its evaluator, the last ones */
 };
 
 /* ---- clients -------------------------------------------------------------------------------------- */
@@ -229,6 +231,7 @@ struct sim_op {
 	uint64_t floor;  /* the newest index that anybody was shown before it began */
 	uint64_t seen;   /* the state that answered: a change's own entry, a view's applied index */
 	uint64_t judged; /* the last evaluation saw the log up to here: the index of an error */
+	uint64_t judged_term; /* ... of that entry, or of that leadership */
 	size_t record;   /* in the history */
 	int32_t status;
 	struct buf reply;
@@ -383,7 +386,7 @@ void client_sleep(struct sim_client *c, uint64_t ns);
 struct sim_op *client_op(struct sim *s, uint64_t conn, uint64_t tag); /* NULL: nobody waits */
 struct sim_client *client_by_uuid(struct sim *s, const uint8_t uuid[KV_UUID_SIZE]); /* or NULL */
 /* The evaluator answers a change without an entry, seeing the log up to this index. */
-void client_judged(struct sim *s, const struct eval_answer *a);
+void client_judged(struct sim *s, const struct eval_answer *a, uint64_t seen_term);
 /* The first node applied a client's change. */
 void client_executed(struct sim *s, const struct apply_answer *a);
 /* ... an entry that ends its session; replaced: since another client said so. */
