@@ -542,11 +542,16 @@ int snapshot_newest(struct store *s, uint64_t max_index, struct raft_snapshot_me
 	return 0;
 }
 
+/* What an earlier process left may have its names in the page cache alone, and counts as sealed now. */
 int snapshot_cleanup(struct store *s)
 {
 	struct sealed_set *set = sealed_of(s, NULL);
 	int ret = set ? sealed_remove_temporaries(set) : -EIO;
 
+	if (ret == 0)
+		ret = chunk_sync(&set->chunks);
+	if (ret == 0)
+		ret = s->io->fsync_dir(s->snapshots_fd);
 	if (ret == 0) {
 		sealed_enter(set);
 		sealed_leave(set);

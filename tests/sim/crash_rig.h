@@ -75,6 +75,7 @@ struct rig {
 	bool lost;                        /* power was lost since the node was last looked at */
 	bool damaged;                     /* bytes were changed: errors that tell are welcome */
 	bool closed;                      /* by store_close(), and nothing since */
+	struct kv_view *held;             /* a reader that keeps checkpoints from being complete */
 	struct err err;                   /* why */
 	uint64_t lives, power_losses, installs, cuts, told;
 };
@@ -312,11 +313,14 @@ static inline int rig_store_apply(struct rig_store *s, const struct rig_log *log
 
 /* ---- life and death ---------------------------------------------------------------------------------- */
 
+static uint64_t rig_cases; /* begun */
+
 static inline void rig_start(struct rig *r, uint64_t seed)
 {
 	struct kv_meta meta = { .group = RIG_GROUP, .applied_index = 1, .applied_term = 1 };
 	struct store_identity identity = rig_identity(7);
 
+	rig_cases++;
 	sim_machine_seed(seed);
 	memset(r, 0, sizeof(*r));
 	prng_init(&r->rnd, seed);
@@ -371,14 +375,23 @@ static inline bool rig_went(struct rig *r, int ret)
 	return false;
 }
 
+static inline void rig_release_view(struct rig *r)
+{
+	kv_view_close(r->held);
+	r->held = NULL;
+}
+
 /* The process ends; with clean it says so first. */
 static inline void rig_end(struct rig *r, bool clean, bool power_loss)
 {
+	if (clean)
+		rig_release_view(r);
 	r->closed = clean && !r->dead && !r->may_fail && r->node.store;
 	if (clean)
 		rig_store_close(&r->node);
 	r->closed = r->closed && !sim_disk_died(r->node.disk);
 	sim_disk_crash(r->node.disk, power_loss);
+	rig_release_view(r);
 	rig_store_close(&r->node);
 	sim_disk_revive(r->node.disk);
 	r->dead = r->may_fail = false;
@@ -495,6 +508,15 @@ static inline void rig_checkpoint(struct rig *r)
 	}
 }
 
+/* Somebody begins to read, or ends. */
+static inline void rig_read(struct rig *r)
+{
+	if (r->held)
+		rig_release_view(r);
+	else
+		(void)rig_went(r, kv_view_open(r->node.kv, &r->held, &r->err));
+}
+
 static inline void rig_seal(struct rig *r)
 {
 	struct raft_snapshot_meta meta;
@@ -584,10 +606,33 @@ static inline int rig_pull(struct rig *r, const struct raft_snapshot_meta *meta)
 /* The store's own rule: what follows a matching entry stays, else the log is empty. */
 static inline void rig_own_install(struct rig *r, uint64_t index)
 {
-	if (r->own.last < index || r->own.v[index].term != r->canon.v[index].term)
+	if (r->own.last < index || r->own.v[index].term != r->canon.v[index].term) {
 		rig_own_canon(r, index);
+		r->tail_from = index + 1;
+	}
 	r->base = r->durable = index;
 	r->installs++;
+}
+
+/* The image came, and the log was quicker: it is refused. false: the log is not that far. */
+static inline bool rig_overtake(struct rig *r, const struct raft_snapshot_meta *meta)
+{
+	struct kv *kv;
+	int ret;
+
+	if (rig_matched(r) < meta->index)
+		return false;
+	while (!r->dead && r->node.applied < meta->index)
+		rig_apply(r);
+	if (r->dead)
+		return true;
+	ret = store_install(r->node.store, meta, r->node.applied, &kv, &r->err);
+	if (ret == 0)
+		fail_msg("an image of entry %d was installed over a state at %d", (int)meta->index,
+			 (int)r->node.applied);
+	if (ret != -ESTALE)
+		(void)rig_went(r, ret);
+	return true;
 }
 
 static inline void rig_install(struct rig *r)
@@ -606,9 +651,12 @@ static inline void rig_install(struct rig *r)
 		return;
 	r->sealed = meta;
 	rig_settled(r);
+	if (rig_draw(r, 3) == 0 && rig_overtake(r, &meta))
+		return;
 	r->pending.install = meta.index;
 	if (!rig_went(r, store_install(r->node.store, &meta, r->node.applied, &kv, &r->err)))
 		return;
+	rig_release_view(r);
 	kv_unref(r->node.kv);
 	r->node.kv = kv;
 	r->node.applied = meta.index;
