@@ -60,6 +60,20 @@ static void lean_on_rot(struct sim *s, struct swarm *w)
 	w->segment_bytes = 16384 * draw(s, 1, 2);
 }
 
+/* Logs so short that whoever was away takes an image, over ways that damage it; deaths meanwhile. */
+static void lean_on_images(struct sim *s, struct swarm *w)
+{
+	crowd(s, w);
+	w->snapshot_threshold = (int64_t)draw(s, 500, 5000);
+	w->snapshot_interval = draw(s, 3, 10);
+	w->limits.keep_tail_bytes = draw(s, 100, 2000);
+	w->wal_limit_bytes = draw(s, 8192, 60000);
+	w->crash_ms = (unsigned)draw(s, 700, 3000);
+	w->io_crash_ms = (unsigned)draw(s, 700, 3000);
+	w->power_loss = (unsigned)draw(s, 200, 1000);
+	w->bulk_damage = (unsigned)draw(s, 0, 500);
+}
+
 void profile_draw(struct sim *s)
 {
 	static const struct {
@@ -70,6 +84,7 @@ void profile_draw(struct sim *s)
 		{ "stalls", lean_on_stalls },
 		{ "turns", lean_on_turns },
 		{ "rot", lean_on_rot },
+		{ "images", lean_on_images },
 	};
 	struct swarm *w = &s->swarm;
 	size_t pick = draw(s, 0, 2 * ARRAY_SIZE(profiles) - 1);
