@@ -2,7 +2,9 @@
 # tests/sabotage/run.sh - does the simulator notice when a rule is broken?
 #
 # Applies each tests/sabotage/*.patch alone to a copy of the tree, builds the simulator and runs seeds until one
-# fails. A sabotage that no seed catches means that the simulator lacks something: exit code 1.
+# fails. What no seed catches and harms the store (store-*) is left to its crash test: some of its rules only
+# guard against what its callers, too, see to. A sabotage that nothing catches means that the tests lack
+# something: exit code 1.
 set -u
 usage() {
 	cat <<EOF
@@ -45,7 +47,15 @@ sim() { # TREE SEEDS
 }
 
 make_sim() { # TREE LOG
-	make -C "$1" BUILD="$1/build" sim >"$2" 2>&1
+	make -C "$1" BUILD="$1/build" sim "$1/build/tests/sim/test_store_crash" >"$2" 2>&1
+}
+
+# What the crash test of the store says: nothing, or the claim that failed first and the stores until then.
+store_test() { # TREE LOG
+	(cd "$1" && SHORT=1 build/tests/sim/test_store_crash) 2>&1 | tee -a "$2" | awk '
+		/cases so far$/ { cases = $1 }
+		/^\[  FAILED  \]/ { print cases "\t" $4; exit }
+		/[Aa]ssertion/ { print cases + 1 "\t" $0; exit }'
 }
 
 # A fresh copy of what git knows and of what was changed since, built unharmed.
@@ -56,9 +66,9 @@ prepare() { # TREE
 	make_sim "$1" "$1.log" || { tail -20 "$1.log"; return 1; }
 }
 
-# One line: name, verdict, seeds needed, seconds, what was seen.
+# One line: name, verdict, by what, seeds or cases needed, seconds, what was seen.
 try() { # TREE NAME
-	local tree=$1 name=$2 patch=tests/sabotage/$2.patch out verdict=missed needed=$seeds why='' t0=$SECONDS
+	local tree=$1 name=$2 patch=tests/sabotage/$2.patch out verdict=missed by=sim needed=$seeds why='' t0=$SECONDS
 	if ! patch -s -p1 -d "$tree" --no-backup-if-mismatch <"$patch" >"$work/results/$name.log" 2>&1; then
 		verdict=does-not-apply needed=0
 	elif ! make_sim "$tree" "$work/results/$name.log"; then
@@ -72,9 +82,13 @@ try() { # TREE NAME
 			needed=$((${needed:-$from} - from + 1))
 		fi
 		printf '%s\n' "$out" >>"$work/results/$name.log"
+		if [ "$verdict" = missed ] && [[ $name == store-* ]]; then
+			out=$(store_test "$tree" "$work/results/$name.log")
+			[ -z "$out" ] || { verdict=caught by=store needed=${out%%$'\t'*} why=${out#*$'\t'}; }
+		fi
 	fi
 	patch -s -R -p1 -d "$tree" --no-backup-if-mismatch <"$patch" >/dev/null 2>&1
-	printf '%s\t%s\t%s\t%s\t%s\n' "$name" "$verdict" "$needed" $((SECONDS - t0)) "${why:0:90}" |
+	printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$name" "$verdict" "$by" "$needed" $((SECONDS - t0)) "${why:0:90}" |
 		tee "$work/results/$name.line"
 }
 
@@ -89,17 +103,17 @@ wait
 [ ! -e "$work/results/broken" ] || exit 1
 
 caught=0
-printf '\n%-40s %-15s %8s %6s  %s\n' sabotage verdict seeds secs 'seen first'
+printf '\n%-40s %-15s %-6s %8s %6s  %s\n' sabotage verdict by needed secs 'seen first'
 for name in "${names[@]}"; do
-	IFS=$'\t' read -r _ verdict needed secs why <"$work/results/$name.line"
-	printf '%-40s %-15s %8s %6s  %s\n' "$name" "$verdict" "$needed" "$secs" "$why"
+	IFS=$'\t' read -r _ verdict by needed secs why <"$work/results/$name.line"
+	printf '%-40s %-15s %-6s %8s %6s  %s\n' "$name" "$verdict" "$by" "$needed" "$secs" "$why"
 	[ "$verdict" != caught ] || caught=$((caught + 1))
 done
 if [ -n "$json" ]; then
 	for name in "${names[@]}"; do cat "$work/results/$name.line"; done | awk -F'\t' '
 		BEGIN { print "[" }
-		{ gsub(/["\\]/, "", $5)
-		  printf "%s{\"sabotage\":\"%s\",\"verdict\":\"%s\",\"seeds\":%d,\"seconds\":%d,\"seen\":\"%s\"}", n++ ? ",\n" : "", $1, $2, $3, $4, $5 }
+		{ gsub(/["\\]/, "", $6)
+		  printf "%s{\"sabotage\":\"%s\",\"verdict\":\"%s\",\"by\":\"%s\",\"needed\":%d,\"seconds\":%d,\"seen\":\"%s\"}", n++ ? ",\n" : "", $1, $2, $3, $4, $5, $6 }
 		END { print "\n]" }' >"$json"
 fi
 echo "$caught of ${#names[@]} sabotages caught"
