@@ -460,6 +460,7 @@ void replica_job_done(struct replica *r, struct job *job)
 		struct job_bulk *bulk = CONTAINER_OF(job, struct job_bulk, job);
 		struct buf frame = BUF_INIT;
 
+		upkeep_on_served(r, bulk);
 		bulk_reply_encode(bulk, &frame);
 		r->ops->send_bulk(r->ctx, bulk->conn_id, &frame);
 		buf_release(&frame);

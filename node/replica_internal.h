@@ -169,6 +169,7 @@ struct replica {
 	/* snapshots */
 	bool snapshot_running, fetch_running, checkpointing;
 	bool snapshot_wanted;
+	bool image_damaged; /* what was asked for does not verify: made again, be there news or not */
 	uint64_t since_bytes, since_entries; /* applied since the last snapshot */
 	uint64_t state_bytes;            /* at the last checkpoint */
 	uint64_t since_checkpoint_bytes; /* applied since then */
@@ -266,6 +267,7 @@ void upkeep_count_applied(struct replica *r, const struct job_apply *apply);
 void upkeep_snapshot_now(struct replica *r); /* due or not */
 void upkeep_on_checkpoint(struct replica *r, struct job_checkpoint *cp);
 void upkeep_on_snapshot(struct replica *r, struct job_snapshot *snap);
+void upkeep_on_served(struct replica *r, const struct job_bulk *bulk);
 void upkeep_on_fetched(struct replica *r, struct job_fetch *fetch);
 void upkeep_on_installed(struct replica *r, struct job_install *install);
 void upkeep_on_space(struct replica *r, struct job_space *space);

@@ -146,10 +146,10 @@ static void snapshot_if_due(struct replica *r)
 	struct job_snapshot *snap;
 
 	if (r->snapshot_running || r->fetch_running || !snapshot_is_due(r) ||
-	    replica_now(r) < r->snapshot_retry_ms || r->since_entries == 0)
+	    replica_now(r) < r->snapshot_retry_ms || (r->since_entries == 0 && !r->image_damaged))
 		return;
 	r->snapshot_running = true;
-	r->snapshot_wanted = false;
+	r->snapshot_wanted = r->image_damaged = false;
 	r->since_bytes = 0;
 	r->since_entries = 0;
 	snap = job_new(JOB_SNAPSHOT, sizeof(*snap));
@@ -179,6 +179,21 @@ void upkeep_on_snapshot(struct replica *r, struct job_snapshot *snap)
 		checkpoint(r); /* the log is cut only below what a checkpoint made durable */
 	}
 	job_free(&snap->job);
+}
+
+/*
+ * A piece of our image cannot be read: whoever needs it would ask for ever. The next image writes anew what
+ * does not verify, also under the same name.
+ */
+void upkeep_on_served(struct replica *r, const struct job_bulk *bulk)
+{
+	int status = bulk->job.status;
+
+	if (bulk->manifest || (status != -EUCLEAN && status != -EIO) || r->image_damaged)
+		return;
+	MARK("node.snapshot.image-damaged");
+	log_error("replica", "%s; the image is made again", bulk->job.err.text);
+	r->image_damaged = r->snapshot_wanted = true;
 }
 
 void upkeep_on_fetched(struct replica *r, struct job_fetch *fetch)

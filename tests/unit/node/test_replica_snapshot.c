@@ -233,6 +233,36 @@ static void pieces_that_do_not_verify_are_fetched_again(void **state)
 	rig_free(rig);
 }
 
+/* One bit of each chunk. */
+static void damage_chunks(const struct rig_node *node)
+{
+	char command[400];
+
+	snprintf(command, sizeof(command),
+		 "for f in %s/group-0/snapshots/chunks/*; do printf X | "
+		 "dd of=$f bs=1 seek=40 conv=notrunc status=none || exit 1; done",
+		 node->dir);
+	assert_int_equal(system(command), 0);
+}
+
+static void a_leader_mends_its_damaged_image(void **state)
+{
+	struct rig *rig = start(3, 12, 1000, 30);
+	struct rig_client *c = rig_client(rig, rig_leader(rig), false);
+	struct rig_node *slow = make_laggard(rig, c);
+	uint64_t made;
+
+	rig_pass(rig, 5000); /* nothing new since its image */
+	made = rig_info(rig_leader(rig)).snapshots_made;
+	damage_chunks(rig_leader(rig));
+	rig_start(slow);
+	rig_pass(rig, 30000);
+	assert_true(rig_info(slow).snapshots_installed >= 1);
+	assert_true(rig_info(rig_leader(rig)).snapshots_made > made);
+	rig_settle_and_check(rig);
+	rig_free(rig);
+}
+
 static void a_fetch_that_breaks_off_is_tried_again(void **state)
 {
 	struct rig *rig = start(3, 9, 1000, 30);
@@ -425,6 +455,7 @@ int main(void)
 		cmocka_unit_test(the_log_is_cut_only_behind_a_snapshot_and_a_checkpoint),
 		cmocka_unit_test(a_node_that_fell_behind_comes_back_by_a_snapshot),
 		cmocka_unit_test(pieces_that_do_not_verify_are_fetched_again),
+		cmocka_unit_test(a_leader_mends_its_damaged_image),
 		cmocka_unit_test(a_fetch_that_breaks_off_is_tried_again),
 		cmocka_unit_test(killed_between_fetch_and_flip_it_starts_over),
 		cmocka_unit_test(a_leader_that_dies_during_the_fetch_is_replaced_as_source),
