@@ -10,6 +10,7 @@
  *   - an answer without an entry has seen nothing that is not committed
  *   - a session ends by an entry alone, and not while its client was told that it is kept
  *   - no read is older than what anybody was shown before it began
+ *   - who waits for an answer that came with an image gets it from there
  *   - raft_check() on every node
  */
 #include <stdlib.h>
@@ -70,6 +71,24 @@ static uint64_t entry_hash(const struct raft_entry *e)
 			   e->type ^ e->term << 8);
 }
 
+static uint64_t executed_hash(const uint8_t uuid[KV_UUID_SIZE], uint64_t seq)
+{
+	return hash64_seed(uuid, KV_UUID_SIZE, seq);
+}
+
+static struct sim_executed *executed_find(struct sim *s, const uint8_t uuid[KV_UUID_SIZE],
+					  uint64_t seq)
+{
+	for (struct hnode *n = htable_first(&s->executed, executed_hash(uuid, seq)); n;
+	     n = htable_next(n)) {
+		struct sim_executed *x = CONTAINER_OF(n, struct sim_executed, node);
+
+		if (x->seq == seq && memcmp(x->uuid, uuid, KV_UUID_SIZE) == 0)
+			return x;
+	}
+	return NULL;
+}
+
 /* ---- elections --------------------------------------------------------------------------------------- */
 
 /* The committed entries are few enough to look at the last ones alone: the rest was judged before. */
@@ -124,16 +143,6 @@ static void check_leader(struct sim_node *node, const struct raft *r)
 	sim_note(s, term, node->id);
 	sim_trace(s, "node %llu leads term %llu", ull(node->id), ull(term));
 	check_complete(node, r);
-}
-
-void check_node(struct sim_node *node)
-{
-	const struct raft *r = node->replica->raft;
-
-	raft_check(r);
-	node->sim->commit_last = max_u64(node->sim->commit_last, r->commit);
-	if (r->role == RAFT_LEADER)
-		check_leader(node, r);
 }
 
 /* ---- logs ---------------------------------------------------------------------------------------------- */
@@ -275,6 +284,71 @@ void check_installed(struct sim_node *node, const struct raft_snapshot_meta *met
 	shadow_install(&node->shadow);
 }
 
+static void note_owed(struct hnode *hn, void *ctx)
+{
+	const struct waiter *w = CONTAINER_OF(hn, struct waiter, node);
+	struct sim_node *node = ctx;
+	const struct sim_client *c = client_by_uuid(node->sim, w->uuid);
+	const struct sim_executed *x = executed_find(node->sim, w->uuid, w->seq);
+	struct sim_owed *owed = &node->owed[node->owed_count];
+
+	/* The answers of a session that ended went with it. */
+	if (!c || c->ending_index != 0 || !x || x->index <= node->replica->applied_index ||
+	    x->index > node->shadow.base || node->owed_count == ARRAY_SIZE(node->owed))
+		return;
+	memcpy(owed->uuid, w->uuid, KV_UUID_SIZE);
+	owed->seq = w->seq;
+	node->owed_count++;
+}
+
+void check_install_told(struct sim_node *node, const struct raft_snapshot_meta *meta)
+{
+	SIM_CHECK(node->sim, node->shadow.base >= meta->index);
+	htable_each(&node->replica->waiters, note_owed, node);
+}
+
+static void check_owed(struct hnode *hn, void *ctx)
+{
+	const struct waiter *w = CONTAINER_OF(hn, struct waiter, node);
+	struct sim_node *node = ctx;
+
+	/* Whoever gave it up has gone on, and its answer went with that. */
+	if (!client_op(node->sim, w->client_id, w->tag))
+		return;
+	for (size_t i = 0; i < node->owed_count; i++)
+		if (node->owed[i].seq == w->seq &&
+		    memcmp(node->owed[i].uuid, w->uuid, KV_UUID_SIZE) == 0)
+			sim_fail(node->sim,
+				 "node %llu got the answer to operation %llu in an image, and keeps "
+				 "it",
+				 ull(node->id), ull(w->seq));
+}
+
+/* Nobody reads here: whoever was to be answered by that has been. */
+static bool reads_are_over(const struct sim_node *node)
+{
+	bool over = list_empty(&node->queues[WORKER_READ]);
+
+	for (size_t k = 0; k < SIM_SLOTS; k++)
+		over = over && !(node->slots[k].kind == WORKER_READ &&
+				 (node->slots[k].busy || node->slots[k].scheduled));
+	return over;
+}
+
+void check_node(struct sim_node *node)
+{
+	const struct raft *r = node->replica->raft;
+
+	raft_check(r);
+	node->sim->commit_last = max_u64(node->sim->commit_last, r->commit);
+	if (node->owed_count > 0 && reads_are_over(node)) {
+		htable_each(&node->replica->waiters, check_owed, node);
+		node->owed_count = 0;
+	}
+	if (r->role == RAFT_LEADER)
+		check_leader(node, r);
+}
+
 static uint64_t boot_term_at(const struct store_boot *boot, uint64_t index)
 {
 	uint64_t term = 0;
@@ -393,24 +467,6 @@ void check_boot(struct sim_node *node, const struct store_boot *boot, const stru
 			 ull(node->id), ull(state->applied_index), ull(s->committed_last));
 	check_state(node, state);
 	node->seen_term = 0;
-}
-
-static uint64_t executed_hash(const uint8_t uuid[KV_UUID_SIZE], uint64_t seq)
-{
-	return hash64_seed(uuid, KV_UUID_SIZE, seq);
-}
-
-static struct sim_executed *executed_find(struct sim *s, const uint8_t uuid[KV_UUID_SIZE],
-					  uint64_t seq)
-{
-	for (struct hnode *n = htable_first(&s->executed, executed_hash(uuid, seq)); n;
-	     n = htable_next(n)) {
-		struct sim_executed *x = CONTAINER_OF(n, struct sim_executed, node);
-
-		if (x->seq == seq && memcmp(x->uuid, uuid, KV_UUID_SIZE) == 0)
-			return x;
-	}
-	return NULL;
 }
 
 static struct sim_executed *executed_add(struct sim *s, const uint8_t uuid[KV_UUID_SIZE],

@@ -333,6 +333,7 @@ void node_start(struct sim_node *node)
 	start_workers(node, kv, &boot);
 	node->alive = true;
 	node->failed = false;
+	node->owed_count = 0;
 	node->paused_until = 0;
 	start_replica(node, &boot, &meta);
 	store_boot_release(&boot);
@@ -564,8 +565,12 @@ static void on_done(struct sim_node *node, struct sim_worker *slot)
 	while (!list_empty(&slot->done) && !node->failed) {
 		struct list *first = slot->done.next;
 
+		struct job *job = list_entry(first, struct job, link);
+
 		list_del(first);
-		replica_job_done(node->replica, list_entry(first, struct job, link));
+		if (job->type == JOB_INSTALL && job->status == 0)
+			check_install_told(node, &CONTAINER_OF(job, struct job_install, job)->meta);
+		replica_job_done(node->replica, job);
 	}
 	for (int k = 0; k < WORKER_COUNT; k++)
 		wake_worker(node, (enum worker_kind)k);

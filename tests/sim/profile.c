@@ -31,13 +31,14 @@ static void lean_on_sessions(struct sim *s, struct swarm *w)
 	w->replace = 900;
 	w->ghost = (unsigned)draw(s, 0, 900);
 	w->clog = (unsigned)draw(s, 200, 800);
+	w->cut_ms = (unsigned)draw(s, 1000, 6000);
 }
 
 /* Logs that cannot be written while heartbeats pass, then the end of those who could not. */
 static void lean_on_stalls(struct sim *s, struct swarm *w)
 {
 	crowd(s, w);
-	w->stall_ms = (unsigned)draw(s, 1500, 4000);
+	w->stall_ms = (unsigned)draw(s, 1000, 3000);
 	w->resend_ms = (unsigned)draw(s, 50, 1500);
 	w->soft_clients = false;
 }
@@ -72,6 +73,7 @@ static void lean_on_images(struct sim *s, struct swarm *w)
 	w->io_crash_ms = (unsigned)draw(s, 700, 3000);
 	w->power_loss = (unsigned)draw(s, 200, 1000);
 	w->bulk_damage = (unsigned)draw(s, 0, 500);
+	w->segment_bytes = 16384 * draw(s, 1, 2);
 }
 
 void profile_draw(struct sim *s)

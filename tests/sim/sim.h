@@ -216,6 +216,11 @@ struct sim_node {
 	uint64_t seen_term; /* the last one in which it led */
 	uint64_t seen_commit;
 	uint64_t role_terms[16]; /* by generation of its evaluator, the last ones */
+	struct sim_owed {
+		uint8_t uuid[KV_UUID_SIZE];
+		uint64_t seq;
+	} owed[64]; /* answers that came with an image */
+	size_t owed_count;
 };
 
 /* ---- clients -------------------------------------------------------------------------------------- */
@@ -432,6 +437,8 @@ void check_apply_handed(struct sim_node *node, const struct job_apply *apply);
 void check_applied(struct sim_node *node, const struct job_apply *apply,
 		   const struct kv_meta *meta);
 void check_installed(struct sim_node *node, const struct raft_snapshot_meta *meta);
+/* ... and the replica is about to hear of it. */
+void check_install_told(struct sim_node *node, const struct raft_snapshot_meta *meta);
 void check_install_handed(struct sim_node *node, const struct raft_snapshot_meta *meta);
 void check_cut(struct sim_node *node, uint64_t index);
 /*
