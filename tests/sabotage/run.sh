@@ -46,6 +46,11 @@ sim() { # TREE SEEDS
 	(cd "$1" && exec build/tests/sim/sim --from "$from" --seeds "$2")
 }
 
+# A seed that fails without harm, too, has caught nothing.
+fails_unharmed() { # TREE SEED
+	! (cd "$1" && ./sim.unharmed --from "$2" --seeds 1) >/dev/null 2>&1
+}
+
 make_sim() { # TREE LOG
 	make -C "$1" BUILD="$1/build" sim "$1/build/tests/sim/test_store_crash" >"$2" 2>&1
 }
@@ -64,6 +69,7 @@ prepare() { # TREE
 	mkdir -p "$1"
 	git ls-files -z --cached --others --exclude-standard | xargs -0 cp -p --parents -t "$1" || return
 	make_sim "$1" "$1.log" || { tail -20 "$1.log"; return 1; }
+	cp "$1/build/tests/sim/sim" "$1/sim.unharmed"
 }
 
 # One line: name, verdict, by what, seeds or cases needed, seconds, what was seen.
@@ -79,6 +85,7 @@ try() { # TREE NAME
 			verdict=caught
 			needed=$(sed -n 's/^seed \([0-9]*\) failed.*/\1/p' <<<"$out" | head -1)
 			why=$(sed -n 's/^seed [0-9]* failed: *//p' <<<"$out" | head -1)
+			! fails_unharmed "$tree" "${needed:-$from}" || verdict=fails-unharmed
 			needed=$((${needed:-$from} - from + 1))
 		fi
 		printf '%s\n' "$out" >>"$work/results/$name.log"
