@@ -32,6 +32,7 @@ static void lean_on_sessions(struct sim *s, struct swarm *w)
 	w->ghost = (unsigned)draw(s, 0, 900);
 	w->clog = (unsigned)draw(s, 200, 800);
 	w->cut_ms = (unsigned)draw(s, 1000, 6000);
+	w->pause_ms = (unsigned)draw(s, 1000, 6000);
 }
 
 /* Logs that cannot be written while heartbeats pass, then the end of those who could not. */
