@@ -54,6 +54,17 @@ void disk_crash_soon(struct sim *s)
 		sim_disk_crash_at(node->disk, sim_between(s, RND_DISK, 1, 40));
 }
 
+/* What moves what a start begins with: few calls, each of which may be the last. */
+void disk_crash_in(struct sim_node *node, const struct job *job)
+{
+	struct sim *s = node->sim;
+	bool turn = job->type == JOB_CUT || job->type == JOB_INSTALL ||
+		    job->type == JOB_CHECKPOINT || job->type == JOB_SNAPSHOT;
+
+	if (turn && !s->calm && sim_chance(s, RND_DISK, s->swarm.turn_crash))
+		sim_disk_crash_at(node->disk, sim_between(s, RND_DISK, 1, 12));
+}
+
 void disk_error(struct sim *s)
 {
 	static const struct sim_disk_fault kinds[] = {

@@ -88,6 +88,7 @@ static void ops_submit(void *ctx, enum worker_kind kind, struct job *job)
 
 		node->role_terms[role->generation % ARRAY_SIZE(node->role_terms)] = role->term;
 	}
+	disk_crash_in(node, job);
 	if (job->type == JOB_CUT)
 		check_cut(node, CONTAINER_OF(job, struct job_cut, job)->index);
 	list_add_tail(&node->queues[kind], &job->link);

@@ -74,6 +74,7 @@ static void lean_on_images(struct sim *s, struct swarm *w)
 	w->io_crash_ms = (unsigned)draw(s, 700, 3000);
 	w->power_loss = (unsigned)draw(s, 200, 1000);
 	w->bulk_damage = (unsigned)draw(s, 0, 500);
+	w->turn_crash = (unsigned)draw(s, 0, 150);
 	w->segment_bytes = 16384 * draw(s, 1, 2);
 }
 

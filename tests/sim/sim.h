@@ -96,6 +96,7 @@ struct swarm {
 	unsigned clog;      /* per mille of first operations: their connection is stuck then */
 	unsigned ghost;     /* per mille of deaths: only asleep, goes on beside its successor */
 	unsigned rot_ms;    /* mean gap: a log is damaged where it was durable, and read again */
+	unsigned turn_crash; /* per mille of cuts, installs, checkpoints, images: it dies about then */
 	unsigned ask_again_ms; /* clients that hear no answer */
 	unsigned resend_ms;    /* how long clients take, at most, when they are told to send again */
 	bool sparse;                       /* files of many blocks, with holes */
@@ -413,6 +414,8 @@ void load_check_end(struct sim *s);
 void disk_make(struct sim_node *node);
 void disk_restart_later(struct sim_node *node);
 void disk_crash_soon(struct sim *s);
+/* The node is about to do this. */
+void disk_crash_in(struct sim_node *node, const struct job *job);
 void disk_error(struct sim *s);
 void disk_full(struct sim *s);
 void disk_damage(struct sim *s);
