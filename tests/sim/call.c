@@ -23,6 +23,11 @@ static struct sim_call *find(uint64_t number)
 	return NULL;
 }
 
+void calls_forget(void)
+{
+	list_init(&calls);
+}
+
 void call_opened(struct sim_call *c)
 {
 	c->to_life = c->node->sim->nodes[c->to].life;

@@ -33,6 +33,7 @@ void call_ask(struct sim_call *c, const void *payload, size_t len);
 void call_event(struct sim *s, struct sim_event *e);
 void call_answer(struct sim_node *from, uint64_t number, struct buf *payload);
 void calls_node_ended(struct sim_node *node);
+void calls_forget(void); /* a failed run leaves its own behind */
 void calls_cut(struct sim *s, uint64_t a, uint64_t b);
 
 #endif

@@ -38,6 +38,11 @@ static void thread_main(void *arg)
 	t->fn(t->arg);
 }
 
+void threads_forget(void)
+{
+	running = NULL;
+}
+
 static void thread_run(struct thread *t)
 {
 	struct thread *before = running;

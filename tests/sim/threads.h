@@ -18,5 +18,7 @@ void threads_run(struct list *threads);
 void threads_let_others(void);
 /* The coroutine of the thread that runs; NULL: none does. */
 struct coro *threads_current(void);
+/* None runs any more: the run failed in the middle of one. */
+void threads_forget(void);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "tests/sim/seams.h"
+#include "tests/sim/threads.h"
 
 #define STEPS_MAX 20000000ull /* more are a loop without an end */
 #define CALM_NS (90 * SIM_S)  /* progress must have returned by then */
@@ -122,6 +123,7 @@ void sim_fail(struct sim *s, const char *fmt, ...)
 	vsnprintf(s->reason + len, sizeof(s->reason) - (size_t)len, fmt, args);
 	va_end(args);
 	coro_abandon();
+	threads_forget();
 	siglongjmp(s->failed, 1);
 }
 
@@ -277,6 +279,7 @@ int sim_run(struct sim *s)
 		s->nodes[i].id = i;
 		list_init(&s->nodes[i].coros);
 	}
+	calls_forget();
 	swarm_draw(s);
 	sim_now = s;
 	sim_here = NULL;
