@@ -7,6 +7,11 @@
  */
 #include "store/state_sqlite.h"
 
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "base/mark.h"
+#include "store/floor.h"
 #include "store/kv.h"
 
 #define WAL_HEADER_SIZE 32
@@ -82,6 +87,7 @@ struct sql_scan {
 
 struct sql_kv {
 	struct kv kv;
+	struct floor floor;
 	uint64_t durable_index; /* all up to here is in the main file and synced */
 	uint64_t wal_frames;    /* since the WAL last started anew */
 };
@@ -482,7 +488,8 @@ static int cut_wal(struct sql_conn *sc, int frames)
 	if ((uint64_t)frames * STATE_PAGE_SIZE <= STATE_WAL_KEEP_BYTES)
 		return SQLITE_OK;
 	rc = sqlite3_wal_checkpoint_v2(sc->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-	return (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED ? SQLITE_OK : rc;
+	rc &= 0xff;
+	return rc == SQLITE_BUSY || rc == SQLITE_LOCKED || rc == SQLITE_FULL ? SQLITE_OK : rc;
 }
 
 /*
@@ -494,10 +501,23 @@ static int sql_checkpoint(struct kv *kv, uint64_t *durable_index, struct err *er
 	struct sql_kv *sk = sql_kv(kv);
 	struct sql_conn *sc = sql_conn(kv->writer);
 	int frames = -1, done = -1;
-	int rc;
+	int rc, ret;
 
 	take(sc, STMT_END);
+	*durable_index = sk->durable_index;
+	ret = floor_raise(&sk->floor, kv->meta.applied_index);
+	MARK_IF(ret == -ENOSPC, "store.floor.no-space");
+	if (ret == -ENOSPC) /* later */
+		return 0;
+	if (ret < 0) {
+		sc->failed = true;
+		return err_set(err, ret, "cannot checkpoint state '%s': its floor: %s", kv->dir,
+			       strerror(-ret));
+	}
 	rc = sqlite3_wal_checkpoint_v2(sc->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &done);
+	MARK_IF((rc & 0xff) == SQLITE_FULL, "store.checkpoint.no-space");
+	if ((rc & 0xff) == SQLITE_FULL) /* all of it is in the WAL still */
+		return 0;
 	if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY)
 		return err_set(err, fail(sc, rc), "cannot checkpoint state '%s': %s", kv->dir,
 			       sc->conn.detail);
@@ -547,9 +567,15 @@ static uint64_t sql_wal_bytes(struct kv *kv)
 static void sql_close(struct kv *kv)
 {
 	struct sql_conn *sc = sql_conn(kv->writer);
+	struct err err = ERR_INIT;
+	uint64_t durable = 0;
 
+	/* SQLite checkpoints once more when it closes: nothing is left to it. */
+	if (!sc->failed && sql_checkpoint(kv, &durable, &err) < 0)
+		log_warning("store", "%s", err.text);
+	floor_close(&sql_kv(kv)->floor);
 	/* After a failed write nothing may be synced a second time. */
-	if (sc->failed)
+	if (sc->failed || durable < kv->meta.applied_index)
 		sqlite3_db_config(sc->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	sql_conn_close(&sc->conn);
 	free(kv->dir);
@@ -564,7 +590,22 @@ static const struct kv_ops sql_ops = {
 	.close = sql_close,
 };
 
-static int open_kv(const char *dir, const char *path, struct kv **kv, struct err *err)
+/* Is it at least what a checkpoint made of it? */
+static int check_floor(const struct sql_kv *sk, struct err *err)
+{
+	if (sk->kv.meta.applied_index >= sk->floor.index)
+		return 0;
+	MARK("store.floor.state-fell-behind");
+	err_set(err, -EUCLEAN,
+		"cannot trust state '%s': it was at entry %" PRIu64 " and is at %" PRIu64
+		" now: the end of its WAL is damaged",
+		sk->kv.dir, sk->floor.index, sk->kv.meta.applied_index);
+	return err_advise(err, "the other nodes, and nothing here was changed",
+			  "quorumfs status --node of another node, then replace this one");
+}
+
+/* Takes floor. */
+static int open_kv(const char *dir, const char *path, struct floor floor, struct kv **kv, struct err *err)
 {
 	struct sql_kv *sk;
 	struct kv_conn *writer;
@@ -572,16 +613,21 @@ static int open_kv(const char *dir, const char *path, struct kv **kv, struct err
 	sqlite3 *db;
 	int ret = state_sqlite_open_writer(path, &db, err);
 
-	if (ret < 0)
+	if (ret == 0)
+		ret = conn_new(db, path, true, &writer, err);
+	if (ret < 0) {
+		floor_close(&floor);
 		return ret;
-	ret = conn_new(db, path, true, &writer, err);
-	if (ret < 0)
-		return ret;
+	}
 	sk = mem_calloc(1, sizeof(*sk));
+	sk->floor = floor;
 	sk->kv.dir = mem_strdup(dir);
 	sqlite3_wal_hook(db, on_commit, sk);
 	ret = kv_init(&sk->kv, &sql_ops, writer, err);
 	take(sql_conn(writer), STMT_END);
+	if (ret == 0)
+		ret = check_floor(sk, err);
+	sk->durable_index = sk->floor.index; /* at least: the WAL was synced up to there */
 	/* What an earlier process left in the WAL becomes durable now, so that we know an index. */
 	if (ret == 0)
 		ret = sql_checkpoint(&sk->kv, &durable, err);
@@ -597,8 +643,14 @@ static int open_kv(const char *dir, const char *path, struct kv **kv, struct err
 int kv_open_sqlite(const char *dir, struct kv **kv, struct err *err)
 {
 	char *path = state_sqlite_path(dir);
-	int ret = open_kv(dir, path, kv, err);
+	struct floor floor;
+	int ret = floor_open(&floor, dir);
 
+	if (ret < 0)
+		err_set(err, ret, "cannot open state '%s': its floor: %s", dir,
+			ret == -EUCLEAN ? "both copies are damaged" : strerror(-ret));
+	else
+		ret = open_kv(dir, path, floor, kv, err);
 	free(path);
 	return ret;
 }

@@ -18,6 +18,7 @@
 #include "net/frame.h"
 #include "node/fetch.h"
 #include "store/chunk.h"
+#include "store/floor.h"
 #include "store/kv.h"
 #include "store/manifest.h"
 #include "store/segment.h"
@@ -428,6 +429,14 @@ static void seed_bulk(void)
 	put("bulk", "error", &b);
 }
 
+static void seed_floor(void)
+{
+	struct buf b = BUF_INIT;
+
+	floor_encode(4711, buf_extend(&b, FLOOR_COPY_SIZE));
+	put("floor", "plain", &b);
+}
+
 static void seed_predecessor(void)
 {
 	uint8_t head[1 + FS_SESSION_NAME_SIZE] = { 1, 5, 6, 7 };
@@ -508,6 +517,7 @@ int main(int argc, char **argv)
 	seed_wire();
 	seed_net();
 	seed_bulk();
+	seed_floor();
 	seed_predecessor();
 	seed_texts();
 	put_random("block", 4, 40);

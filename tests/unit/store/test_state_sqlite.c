@@ -554,6 +554,74 @@ static void the_meta_of_an_image_is_read_without_touching_it(void **state)
 	free(path);
 }
 
+/* As a power loss would leave it: what is on the disk now, in another place, under no process. */
+static void copy_state(const struct kv_rig *rig, char *dir, size_t size)
+{
+	char command[600];
+
+	snprintf(dir, size, "%s/copy", rig->base);
+	snprintf(command, sizeof(command), "rm -rf %s && mkdir %s && cp %s/state.db %s/state.db-wal %s/floor %s",
+		 dir, dir, rig->dir, rig->dir, rig->dir, dir);
+	assert_int_equal(system(command), 0);
+}
+
+static void flip_in(const char *dir, const char *name, off_t at)
+{
+	char path[300];
+	uint8_t byte;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0 && pread(fd, &byte, 1, at) == 1);
+	byte ^= 8;
+	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	close(fd);
+}
+
+/* Pages of newer entries are in the main file, and the WAL that hides them loses its end. */
+static void a_state_that_fell_below_its_floor_is_refused(void **state)
+{
+	struct kv_rig *rig = *state;
+	struct kv_view *pin;
+	struct err err = ERR_INIT;
+	struct kv *kv = NULL;
+	uint64_t durable, applied;
+	char key[16], dir[200];
+
+	for (int i = 0; i < 60; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		rig_put(rig, key, "v");
+		if (i == 40)
+			assert_int_equal(kv_view_open(rig->kv, &pin, NULL), 0);
+	}
+	applied = rig->index;
+	kv_view_unpin(rig->view);
+	assert_int_equal(kv_checkpoint(rig->kv, &durable, NULL), 0);
+	assert_true(durable < applied);
+	copy_state(rig, dir, sizeof(dir));
+	assert_int_equal(kv_open_sqlite(dir, &kv, &err), 0);
+	assert_int_equal(kv->meta.applied_index, applied);
+	kv_unref(kv);
+	copy_state(rig, dir, sizeof(dir));
+	flip_in(dir, "state.db-wal", 32 + 10 * (24 + STATE_PAGE_SIZE) + 100);
+	assert_int_equal(kv_open_sqlite(dir, &kv, &err), -EUCLEAN);
+	assert_non_null(strstr(err.text, "the end of its WAL is damaged"));
+	assert_true(err.next[0] != '\0');
+	/* One damaged copy of the floor does no harm, two cannot be trusted. */
+	copy_state(rig, dir, sizeof(dir));
+	flip_in(dir, "floor", 3);
+	assert_int_equal(kv_open_sqlite(dir, &kv, &err), 0);
+	kv_unref(kv);
+	copy_state(rig, dir, sizeof(dir));
+	flip_in(dir, "floor", 17);
+	flip_in(dir, "floor", 512 + 25);
+	err = ERR_INIT;
+	assert_int_equal(kv_open_sqlite(dir, &kv, &err), -EUCLEAN);
+	assert_non_null(strstr(err.text, "both copies are damaged"));
+	kv_view_close(pin);
+}
+
 int main(void)
 {
 #define SQLITE(f)                                                                                  \
@@ -565,6 +633,7 @@ int main(void)
 		SQLITE(what_is_no_state_is_refused),
 		SQLITE(an_unfinished_creation_is_taken_up_again),
 		SQLITE(everything_is_there_after_reopening),
+		SQLITE(a_state_that_fell_below_its_floor_is_refused),
 		SQLITE(a_kill_leaves_a_whole_entry),
 		SQLITE(a_flipped_bit_in_a_block_is_found),
 		SQLITE(a_flipped_bit_in_a_row_is_found),
