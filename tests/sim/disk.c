@@ -43,7 +43,8 @@ void disk_restart_later(struct sim_node *node)
 
 bool disk_explains(const struct sim_node *node)
 {
-	return sim_disk_died(node->disk) || node->damaged || node->full || node->disk_error;
+	return sim_disk_died(node->disk) || node->damaged || node->full || node->disk_error ||
+	       (node->was_full && node->failed && node->error.code == -ENOSPC);
 }
 
 void disk_crash_soon(struct sim *s)
@@ -95,7 +96,7 @@ void disk_full(struct sim *s)
 
 	if (!node->disk || node->full)
 		return;
-	node->full = true;
+	node->full = node->was_full = true;
 	s->counts.disk_faults++;
 	sim_trace(s, "node %llu: disk is full", (unsigned long long)node->id);
 	sim_disk_set_capacity(node->disk, sim_disk_used_bytes(node->disk) +
@@ -122,14 +123,11 @@ static bool may_damage(const struct sim *s, const struct sim_node *node)
 	return node->damaged || 2 * (damaged + 1) < s->node_count;
 }
 
-/*
- * The state's own file and WAL are hit only on demand: a WAL that is cut short by damage after a part of
- * it was copied into the file leaves a mixture that opens well, and nothing but the whole digest tells.
- */
+/* "/state-": SQLite's file, its WAL, the floor. */
 void disk_damage(struct sim *s)
 {
-	static const char *const places[] = { "/log/", "superblock", "/snapshots/", NULL };
-	const char *place = places[sim_between(s, RND_DISK, 0, s->damage_state ? 3 : 2)];
+	static const char *const places[] = { "/log/", "superblock", "/snapshots/", "/state-", NULL };
+	const char *place = places[sim_between(s, RND_DISK, 0, ARRAY_SIZE(places) - 1)];
 	struct sim_node *node = fault_node(s);
 	struct buf path = BUF_INIT;
 	uint64_t offset;

@@ -322,6 +322,7 @@ void node_start(struct sim_node *node)
 	assert(!node->alive && !node->gone);
 	sim_disk_revive(node->disk);
 	node->disk_error = false;
+	node->was_full = node->full;
 	start_clock(node);
 	node->life++;
 	if (s->swarm.io_crash_ms && !s->calm && sim_chance(s, RND_DISK, 100))

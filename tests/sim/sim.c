@@ -16,7 +16,7 @@ struct options {
 	uint64_t from, seeds;
 	size_t nodes;
 	unsigned ops;
-	bool trace, verbose, log, marks, go_on, damage_state, members;
+	bool trace, verbose, log, marks, go_on, members;
 	uint64_t seconds; /* 0: no limit */
 	const char *history;
 };
@@ -42,7 +42,6 @@ static const char usage[] =
 	"  --verbose    a line for each run\n"
 	"  --history F  writes the history of the last run to the file F\n"
 	"  --members    members leave, learn and vote again\n"
-	"  --damage-state  bytes of the SQLite file and its WAL change at rest, too\n"
 	"  --trace      a line for each fault, election and the like\n"
 	"  --log        the nodes' own log lines\n"
 	"  --help\n"
@@ -77,7 +76,6 @@ static struct options parse(int argc, char **argv)
 		{ "trace", no_argument, NULL, 't' },
 		{ "log", no_argument, NULL, 'L' },
 		{ "members", no_argument, NULL, 'M' },
-		{ "damage-state", no_argument, NULL, 'D' },
 		{ "history", required_argument, NULL, 'H' },
 		{ "go-on", no_argument, NULL, 'g' },
 		{ "help", no_argument, NULL, 'h' },
@@ -125,9 +123,6 @@ static struct options parse(int argc, char **argv)
 			break;
 		case 'M':
 			o.members = true;
-			break;
-		case 'D':
-			o.damage_state = true;
 			break;
 		case 'g':
 			o.go_on = true;
@@ -220,7 +215,6 @@ static bool run_seed(uint64_t seed, const struct options *o, struct totals *t)
 
 	s->seed = seed;
 	s->trace = o->trace;
-	s->damage_state = o->damage_state;
 	s->members = o->members;
 	s->swarm.nodes = o->nodes;
 	s->swarm.ops = o->ops;

@@ -192,6 +192,7 @@ struct sim_node {
 	struct sim_disk *disk;
 	const char *dir;
 	bool full;       /* its disk has no room */
+	bool was_full;   /* in this life: its word of that may come late */
 	bool disk_error; /* a fault was armed in this life */
 	bool damaged;    /* what it had synced was changed behind its back */
 	bool log_damaged;
@@ -292,7 +293,7 @@ struct sim_counts {
 
 struct sim {
 	uint64_t seed, now, until;
-	bool trace, damage_state, members;
+	bool trace, members;
 	struct swarm swarm;
 	struct prng rnd[RND_COUNT];
 	struct sim_queue queue;
