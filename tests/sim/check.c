@@ -9,9 +9,9 @@
  *   - an operation takes effect at most once, and as its answer says
  *   - an answer without an entry has seen nothing that is not committed
  *   - a session ends by an entry alone, and not while its client was told that it is kept
- *   - no read is older than what anybody was shown before it began
+ *   - no read is older than what was committed before it began
  *   - who waits for an answer that came with an image gets it from there
- *   - raft_check() on every node
+ *   - raft_check() on every node; check_core.c
  */
 #include <stdlib.h>
 
@@ -340,7 +340,7 @@ void check_node(struct sim_node *node)
 	const struct raft *r = node->replica->raft;
 
 	raft_check(r);
-	node->sim->commit_last = max_u64(node->sim->commit_last, r->commit);
+	check_core(node);
 	if (node->owed_count > 0 && reads_are_over(node)) {
 		htable_each(&node->replica->waiters, check_owed, node);
 		node->owed_count = 0;
@@ -572,7 +572,7 @@ void check_read(struct sim_node *node, struct sim_op *op, uint64_t applied)
 {
 	if (applied < op->floor)
 		sim_fail(node->sim,
-			 "a read over node %llu saw %llu, somebody was shown %llu before it began",
+			 "a read over node %llu saw %llu, %llu was committed before it began",
 			 ull(node->id), ull(applied), ull(op->floor));
 	op->seen = applied;
 }
@@ -597,10 +597,8 @@ void check_reply(struct sim_client *c, struct sim_op *op)
 	struct sim *s = c->sim;
 	struct sim_executed *x;
 
-	if (op->seq == 0) {
-		s->exposed = max_u64(s->exposed, op->seen);
+	if (op->seq == 0)
 		return;
-	}
 	x = executed_find(s, c->uuid, op->seq);
 	if (!x) {
 		/* A second copy may have been judged since. */
@@ -618,7 +616,6 @@ void check_reply(struct sim_client *c, struct sim_op *op)
 			"operation %llu of client %zu was answered with %d, its entry %llu says %d",
 			ull(op->seq), c->number, op->status, ull(x->index), x->status);
 	op->seen = x->index;
-	s->exposed = max_u64(s->exposed, x->index);
 }
 
 /* ---- the end ------------------------------------------------------------------------------------------------ */

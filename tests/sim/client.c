@@ -404,7 +404,7 @@ static void issue(struct sim_client *c)
 	op->seq = fs_op_is_read(rq.op) ? 0 : c->next_seq++;
 	fs_request_encode(&rq, &op->body);
 	op->called_ns = s->now;
-	op->floor = s->exposed;
+	op->floor = s->commit_last;
 	note_begin(c, op, &rq);
 	list_add_tail(&c->ops, &op->link);
 	c->op_count++;

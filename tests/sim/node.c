@@ -97,6 +97,8 @@ static void ops_submit(void *ctx, enum worker_kind kind, struct job *job)
 
 static void ops_send_peer(void *ctx, uint64_t node_id, uint8_t type, struct buf *payload)
 {
+	if (type == NET_RAFT)
+		check_sent(ctx, payload);
 	net_send(ctx, node_id, type, payload);
 }
 

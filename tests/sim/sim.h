@@ -10,7 +10,7 @@
  *   profile.c runs that lean on one kind of trouble
  *   node.c    a node's life and its workers         net.c     links between nodes
  *   client.c  sessions that ask, wait and resend    load.c    which operations they ask for
- *   fault.c   when what breaks                      check.c   what must hold after every step
+ *   fault.c   when what breaks                      check.c, check_core.c  what must hold
  *
  * True time is in nanoseconds since the run began. A node sees only its own clock, of another rate.
  * Every random choice comes from a stream of the seed, so that one kind of choice does not move others.
@@ -96,6 +96,7 @@ struct swarm {
 	unsigned clog;      /* per mille of first operations: their connection is stuck then */
 	unsigned ghost;     /* per mille of deaths: only asleep, goes on beside its successor */
 	unsigned rot_ms;    /* mean gap: a log is damaged where it was durable, and read again */
+	unsigned lag_ms;    /* mean gap: one falls behind and needs an image */
 	unsigned turn_crash; /* per mille of cuts, installs, checkpoints, images: it dies about then */
 	unsigned ask_again_ms; /* clients that hear no answer */
 	unsigned resend_ms;    /* how long clients take, at most, when they are told to send again */
@@ -235,7 +236,7 @@ struct sim_op {
 	struct buf body;
 	bool sent, retried, done, given_up;
 	uint64_t called_ns, returned_ns, sent_ns;
-	uint64_t floor;  /* the newest index that anybody was shown before it began */
+	uint64_t floor;  /* the newest index that was committed before it began */
 	uint64_t seen;   /* the state that answered: a change's own entry, a view's applied index */
 	uint64_t judged; /* the last evaluation saw the log up to here: the index of an error */
 	uint64_t judged_term; /* ... of that entry, or of that leadership */
@@ -312,8 +313,8 @@ struct sim {
 	struct sim_committed *committed; /* by index */
 	size_t committed_cap;
 	uint64_t committed_last;
-	uint64_t exposed;       /* the newest index whose effects somebody was shown */
 	uint64_t commit_last;   /* the newest index that any node took for committed */
+	uint64_t commit_term;   /* ... of that entry */
 	struct htable written;  /* struct sim_written by (index, term) */
 	struct htable executed; /* struct sim_executed by (uuid, seq) */
 	uint64_t *leaders;      /* by term */
@@ -458,5 +459,10 @@ bool check_is_member(struct sim *s, uint64_t id); /* as the node that applied mo
 bool check_converged(struct sim *s);
 void check_end(struct sim *s);
 struct kv_meta node_meta(struct sim_node *node);
+
+/* check_core.c */
+void check_core(struct sim_node *node); /* after each step */
+/* A message of the core leaves. */
+void check_sent(const struct sim_node *node, const struct buf *payload);
 
 #endif
