@@ -24,6 +24,9 @@ enum fault {
 	FAULT_STALL,
 	FAULT_STALL_ENDS,
 	FAULT_ROT,
+	FAULT_LAG,
+	FAULT_LAG_CUTS, /* b: the node */
+	FAULT_LAG_ENDS, /* b: the node */
 	FAULT_COUNT,
 };
 
@@ -64,7 +67,11 @@ static unsigned gap_of(const struct swarm *w, enum fault kind)
 		return w->stall_ms;
 	case FAULT_ROT:
 		return w->rot_ms;
+	case FAULT_LAG:
+		return w->lag_ms;
 	case FAULT_STALL_ENDS: /* each follows a FAULT_STALL */
+	case FAULT_LAG_CUTS:   /* each follows a FAULT_LAG */
+	case FAULT_LAG_ENDS:
 	case FAULT_COUNT:
 		break;
 	}
@@ -126,10 +133,17 @@ static void crash(struct sim *s)
 	}
 }
 
-static void cut_both(struct sim *s, uint64_t a, uint64_t b)
+static void cut_both(struct sim *s, uint64_t a, uint64_t b, bool cut)
 {
-	net_cut(s, a, b, true);
-	net_cut(s, b, a, true);
+	net_cut(s, a, b, cut);
+	net_cut(s, b, a, cut);
+}
+
+static void cut_off(struct sim *s, uint64_t node, bool cut)
+{
+	for (uint64_t id = 1; id <= s->node_count; id++)
+		if (id != node)
+			cut_both(s, node, id, cut);
 }
 
 /* One way between two, one node from all others, or two halves. */
@@ -144,9 +158,7 @@ static void cut(struct sim *s)
 			net_cut(s, a->id, b->id, true);
 		break;
 	case 1:
-		for (uint64_t id = 1; id <= s->node_count; id++)
-			if (id != a->id)
-				cut_both(s, a->id, id);
+		cut_off(s, a->id, true);
 		break;
 	case 2: /* it hears nobody, or nobody hears it */
 		for (uint64_t id = 1; id <= s->node_count; id++)
@@ -233,9 +245,38 @@ static void stall_ends(struct sim *s)
 	/* What waits for a node that stands still already must keep its order. */
 	if (what < 3 && leader->paused_until <= s->now)
 		leader->paused_until = s->now + sim_between(s, RND_FAULT, 300, 3000) * SIM_MS;
-	for (uint64_t id = 1; id <= s->node_count && what == 3; id++)
-		if (id != leader->id)
-			cut_both(s, leader->id, id);
+	if (what == 3)
+		cut_off(s, leader->id, true);
+}
+
+static void lag_event(struct sim *s, uint64_t after_ns, enum fault what, uint64_t node)
+{
+	struct sim_event *e = sim_at(s, s->now + after_ns, SIM_EV_FAULT, NULL);
+
+	e->a = what;
+	e->b = node;
+}
+
+/*
+ * It has much to apply and does not get to it; then it hears nobody for so long that the others cut their
+ * logs. When it is offered an image, all of that is still to be done.
+ */
+static void lag(struct sim *s)
+{
+	struct sim_node *node = any_node(s);
+	uint64_t cut_ns = sim_between(s, RND_FAULT, 1, 300) * SIM_MS;
+	uint64_t away_ns = sim_between(s, RND_FAULT, 200, 2500) * SIM_MS;
+	uint64_t busy_ns = sim_between(s, RND_FAULT, 0, 3000) * SIM_MS;
+
+	if (!node->alive)
+		return;
+	s->counts.stuck++;
+	sim_trace(s, "node %llu applies nothing, and is cut off", (unsigned long long)node->id);
+	node->stuck_until[WORKER_APPLY] = s->now + cut_ns + away_ns + busy_ns;
+	if (sim_chance(s, RND_FAULT, 500))
+		node->stuck_until[WORKER_FETCH] = s->now + cut_ns + away_ns + busy_ns / 2;
+	lag_event(s, cut_ns, FAULT_LAG_CUTS, node->id);
+	lag_event(s, cut_ns + away_ns, FAULT_LAG_ENDS, node->id);
 }
 
 static void transfer(struct sim *s)
@@ -377,6 +418,13 @@ void fault_event(struct sim *s, struct sim_event *e)
 	case FAULT_ROT:
 		disk_rot(s);
 		break;
+	case FAULT_LAG:
+		lag(s);
+		break;
+	case FAULT_LAG_CUTS:
+	case FAULT_LAG_ENDS:
+		cut_off(s, e->b, kind == FAULT_LAG_CUTS);
+		return;
 	case FAULT_COUNT:
 		break;
 	}

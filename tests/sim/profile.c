@@ -78,6 +78,20 @@ static void lean_on_images(struct sim *s, struct swarm *w)
 	w->segment_bytes = 16384 * draw(s, 1, 2);
 }
 
+/* Images for nodes that have not yet applied what they have, while leaders change. */
+static void lean_on_laggards(struct sim *s, struct swarm *w)
+{
+	crowd(s, w);
+	w->lag_ms = (unsigned)draw(s, 700, 2500);
+	w->transfer_ms = (unsigned)draw(s, 300, 3000);
+	w->snapshot_threshold = (int64_t)draw(s, 300, 3000);
+	w->snapshot_interval = draw(s, 3, 10);
+	w->limits.keep_tail_bytes = draw(s, 100, 1500);
+	w->limits.max_apply_bytes = draw(s, 200, 5000);
+	w->wal_limit_bytes = draw(s, 8192, 40000);
+	w->segment_bytes = 16384;
+}
+
 void profile_draw(struct sim *s)
 {
 	static const struct {
@@ -96,8 +110,11 @@ void profile_draw(struct sim *s)
 	w->profile = "none";
 	w->ask_again_ms = 3000;
 	w->resend_ms = 50;
-	if (pick >= ARRAY_SIZE(profiles))
-		return;
-	w->profile = profiles[pick].name;
-	profiles[pick].lean(s, w);
+	if (pick < ARRAY_SIZE(profiles)) {
+		w->profile = profiles[pick].name;
+		profiles[pick].lean(s, w);
+	} else if (draw(s, 0, 4) == 0) {
+		w->profile = "laggards";
+		lean_on_laggards(s, w);
+	}
 }

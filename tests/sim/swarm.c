@@ -150,7 +150,7 @@ void swarm_draw(struct sim *s)
 void swarm_print(const struct swarm *w, FILE *out)
 {
 	fprintf(out,
-		"profile %s: stall %u, rot %u (mean gap in ms), late results %u, clog %u, ghost %u, "
+		"profile %s: stall %u, rot %u, lag %u (mean gap in ms), late results %u, clog %u, ghost %u, "
 		"crash in a turn %u per mille, asks again after %u ms\n"
 		"nodes %zu, clients %zu, ops %u, chaos %llu s, in flight %u, think %u ms, %s\n"
 		"net: delay %llu..%llu us, loss %u, dup %u, reorder %u, late %u, bulk loss %u "
@@ -170,7 +170,7 @@ void swarm_print(const struct swarm *w, FILE *out)
 		"limits: message %zu, in flight %u messages %llu bytes, uncommitted %llu, apply "
 		"%llu, cache %llu, "
 		"tail %llu, overlay %zu, parked %zu, blocks in a step %u\n",
-		w->profile, w->stall_ms, w->rot_ms, w->late_done, w->clog, w->ghost, w->turn_crash,
+		w->profile, w->stall_ms, w->rot_ms, w->lag_ms, w->late_done, w->clog, w->ghost, w->turn_crash,
 		w->ask_again_ms, w->nodes, w->clients, w->ops,
 		(unsigned long long)(w->chaos_ns / SIM_S),
 		w->inflight_max, w->think_ms, w->sparse  ? "files with holes and keys"
