@@ -55,6 +55,7 @@ static ssize_t custom_writev(int fd, struct iovec *iov, int count, void *userdat
 	init.flags |= INIT_ADD_FLAGS & p->offered;
 	if (init.flags & FUSE_INIT_EXT)
 		init.flags2 |= INIT_ADD_FLAGS2 & p->offered2;
+	p->maps_direct = (init.flags & FUSE_INIT_EXT) && (init.flags2 & INIT_ADD_FLAGS2);
 	p->answered = init.flags;
 	struct iovec patched[2] = { iov[0], { .iov_base = &init, .iov_len = iov[1].iov_len } };
 	ssize_t n = writev(fd, patched, 2);

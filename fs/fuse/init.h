@@ -20,6 +20,7 @@ struct init_patch {
 	uint32_t offered;           /* flags in it */
 	uint32_t offered2;          /* flags2 of the same */
 	uint32_t answered;          /* flags in our reply, for the log and tests */
+	bool maps_direct;           /* files opened for direct I/O can be mapped shared (Linux 6.6) */
 	void (*started)(void *ctx); /* called once, after the reply has left; may be NULL */
 	void *ctx;
 };

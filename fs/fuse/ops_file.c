@@ -14,6 +14,12 @@
 /* ---- open and create ---- */
 
 /*
+ * Where a written page is in the cache already, the kernel shows the new bytes to other readers on this mount
+ * before the write is answered: they would see what another mount, asked later, does not, and what a dead
+ * leader may take with it (fuse_fill_write_pages). So what is open for writing does not write through the
+ * cache. It costs nothing there, as every write() is sent at once in either way; before Linux 6.6 it would cost
+ * shared mappings, so there files open for both keep the cache.
+ *
  * With cached pages the kernel splits an append where its own idea of the end of file crosses a page it
  * does not have, and another mount's record could get between the halves. Direct I/O sends it whole.
  *
@@ -21,9 +27,12 @@
  * when a write beyond it fails, whatever another mount appended meanwhile, and fills what a read finds
  * beyond the end up to it with zeros (fuse_direct_IO, generic_file_read_iter). The flag spares it both.
  */
-static bool is_direct(uint32_t flags)
+static bool is_direct(const struct fs_fuse *fuse, uint32_t flags)
 {
-	return (flags & (O_APPEND | O_DIRECT)) != 0;
+	uint32_t access = flags & O_ACCMODE;
+
+	return (flags & (O_APPEND | O_DIRECT)) || access == O_WRONLY ||
+	       (access == O_RDWR && fuse->init.maps_direct);
 }
 
 static struct fuse_file_info file_info(const struct op *op)
@@ -31,7 +40,7 @@ static struct fuse_file_info file_info(const struct op *op)
 	return (struct fuse_file_info){
 		.flags = (int)op->flags,
 		.keep_cache = op->keep_cache,
-		.direct_io = is_direct(op->flags),
+		.direct_io = is_direct(op->fuse, op->flags),
 	};
 }
 
@@ -227,7 +236,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 	op->changes = true;
 	op->is_writepage = fi->writepage;
 	/* Older kernels keep the pages below direct I/O; as if read, they are not taken for current. */
-	if (!fi->writepage && is_direct((uint32_t)fi->flags))
+	if (!fi->writepage && is_direct(op->fuse, (uint32_t)fi->flags))
 		kinode_read(&op->fuse->inodes, ino);
 	op_submit(op, &rq);
 }

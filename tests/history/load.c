@@ -725,7 +725,10 @@ static int open_data(struct client *c, enum data_kind kind, size_t i)
 	if (kind == DATA_SLOTS && below(c, 2))
 		flags |= O_DIRECT;
 	snprintf(path, sizeof(path), "%s/%s/%c%zu", c->mount, opt.dir, data_letter[kind], i);
-	f->read_fd = open(path, kind == DATA_SLOTS ? flags : O_RDONLY | O_APPEND | O_CLOEXEC);
+	if (kind == DATA_SLOTS && below(c, 2))
+		f->read_fd = open(path, flags);
+	else
+		f->read_fd = open(path, O_RDONLY | O_APPEND * (kind == DATA_LOG) | O_CLOEXEC);
 	if (f->read_fd < 0)
 		return -errno;
 	f->fd = open(path, flags);

@@ -31,6 +31,14 @@ sleep 2
 [ "$(cat <&8)" = held ] || fail "open file lost by an unlink elsewhere"
 exec 8<&-
 say "coherent over 20 rounds"
+# What one mount shows, though the write of it is still under way, another mount knows a moment later.
+: >"$T/m1/count"
+for pair in "1 2" "2 1" "2 3"; do
+	set -- $pair
+	"$BUILD/tests/posix/dirty_read" "$T/m$1/count" "$T/m$2/count" 3 >"$T/dirty" ||
+		fail "a read before its write was done: $(cat "$T/dirty")"
+done
+say "last: $(cat "$T/dirty")"
 # SIGKILL ends a process whose write waits for a quorum that is gone.
 keep=$(leader)
 for n in 1 2 3; do [ $n != "$keep" ] && node_kill $n; done
