@@ -3,6 +3,7 @@
  *
  *   - what it takes for synced is on its disk, and where its log ends the disk's does
  *   - nothing of a term leaves before the term is on disk; who votes or acknowledges has that there, too
+ *   - what a peer is known to hold never gets less within a term
  *   - whoever may read by a lease has all that is committed
  *   - leadership is handed over without a lease
  */
@@ -46,6 +47,24 @@ static void check_synced(const struct sim_node *node, const struct raft *r)
 			 ull(node->id), ull(index), ull(sh->last));
 }
 
+/* Who left and came back is a newcomer. */
+static void check_match(struct sim_node *node, const struct raft *r)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(node->match); i++) {
+		const struct progress *p = &r->peers[i];
+		bool known = r->role == RAFT_LEADER && i < r->peer_count;
+
+		if (known && node->match_term == r->hard.term && node->match[i].id == p->id &&
+		    p->match < node->match[i].match)
+			sim_fail(node->sim, "node %llu took %llu for having %llu, and now for %llu",
+				 ull(node->id), ull(p->id), ull(node->match[i].match),
+				 ull(p->match));
+		node->match[i].id = known ? p->id : 0;
+		node->match[i].match = known ? p->match : 0;
+	}
+	node->match_term = r->hard.term;
+}
+
 /* ---- leases --------------------------------------------------------------------------------------------- */
 
 /* May it read by itself, were it asked now? Its clock goes on while it stands still. */
@@ -84,6 +103,7 @@ void check_core(struct sim_node *node)
 
 	check_hard(node, r);
 	check_synced(node, r);
+	check_match(node, r);
 	if (r->commit <= s->commit_last) {
 		check_holder(node);
 		return;

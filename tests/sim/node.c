@@ -338,6 +338,7 @@ void node_start(struct sim_node *node)
 	node->alive = true;
 	node->failed = false;
 	node->owed_count = 0;
+	node->match_term = 0;
 	node->paused_until = 0;
 	start_replica(node, &boot, &meta);
 	store_boot_release(&boot);

@@ -218,6 +218,10 @@ struct sim_node {
 	struct sim_shadow shadow;
 	uint64_t seen_term; /* the last one in which it led */
 	uint64_t seen_commit;
+	uint64_t match_term; /* of what it took its peers for, when it led last */
+	struct {
+		uint64_t id, match;
+	} match[RAFT_NODES_MAX];
 	uint64_t role_terms[16]; /* by generation of its evaluator, the last ones */
 	struct sim_owed {
 		uint8_t uuid[KV_UUID_SIZE];
