@@ -298,6 +298,8 @@ static void note_owed(struct hnode *hn, void *ctx)
 		return;
 	memcpy(owed->uuid, w->uuid, KV_UUID_SIZE);
 	owed->seq = w->seq;
+	owed->client_id = w->client_id;
+	owed->tag = w->tag;
 	node->owed_count++;
 }
 
@@ -305,6 +307,17 @@ void check_install_told(struct sim_node *node, const struct raft_snapshot_meta *
 {
 	SIM_CHECK(node->sim, node->shadow.base >= meta->index);
 	htable_each(&node->replica->waiters, note_owed, node);
+}
+
+/* Answered is answered, though the client, who asked once more, may wait here again by now. */
+void check_said(struct sim_node *node, uint64_t client_id, const struct buf *message)
+{
+	struct fs_msg m;
+
+	SIM_CHECK(node->sim, fs_msg_decode(&m, message->data, message->len) == 0);
+	for (size_t i = 0; m.type == FS_MSG_REPLY && i < node->owed_count; i++)
+		if (node->owed[i].client_id == client_id && node->owed[i].tag == m.tag)
+			node->owed[i].seq = 0;
 }
 
 static void check_owed(struct hnode *hn, void *ctx)

@@ -104,6 +104,7 @@ static void ops_send_peer(void *ctx, uint64_t node_id, uint8_t type, struct buf 
 
 static void ops_send_client(void *ctx, uint64_t client_id, struct buf *payload)
 {
+	check_said(ctx, client_id, payload);
 	client_to(ctx, client_id, payload);
 }
 

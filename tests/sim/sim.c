@@ -41,7 +41,7 @@ static const char usage[] =
 	"  --marks      the coverage marks and how often each was hit\n"
 	"  --verbose    a line for each run\n"
 	"  --history F  writes the history of the last run to the file F\n"
-	"  --members    members leave, learn and vote again\n"
+	"  --members    members leave, learn and vote again in each run (default: in a quarter)\n"
 	"  --trace      a line for each fault, election and the like\n"
 	"  --log        the nodes' own log lines\n"
 	"  --help\n"

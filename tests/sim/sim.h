@@ -225,7 +225,8 @@ struct sim_node {
 	uint64_t role_terms[16]; /* by generation of its evaluator, the last ones */
 	struct sim_owed {
 		uint8_t uuid[KV_UUID_SIZE];
-		uint64_t seq;
+		uint64_t seq; /* 0: answered */
+		uint64_t client_id, tag;
 	} owed[64]; /* answers that came with an image */
 	size_t owed_count;
 };
@@ -447,6 +448,8 @@ void check_applied(struct sim_node *node, const struct job_apply *apply,
 		   const struct kv_meta *meta);
 void check_installed(struct sim_node *node, const struct raft_snapshot_meta *meta);
 /* ... and the replica is about to hear of it. */
+/* A node says this on a client's connection. */
+void check_said(struct sim_node *node, uint64_t client_id, const struct buf *message);
 void check_install_told(struct sim_node *node, const struct raft_snapshot_meta *meta);
 void check_install_handed(struct sim_node *node, const struct raft_snapshot_meta *meta);
 void check_cut(struct sim_node *node, uint64_t index);

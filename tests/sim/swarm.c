@@ -50,7 +50,7 @@ static void draw_faults(struct sim *s, struct swarm *w)
 	w->move_ms = gap_ms(s, 600, 500, 5000);
 	w->transfer_ms = gap_ms(s, 300, 1000, 6000);
 	w->snapshot_ms = gap_ms(s, 400, 1000, 6000);
-	w->member_ms = s->members ? gap_ms(s, 500, 700, 5000) : 0;
+	w->member_ms = gap_ms(s, s->members ? 1000 : 250, 700, 5000);
 	w->sleep_ms = gap_ms(s, 300, 2000, 8000);
 	w->replace = (unsigned)draw(s, 0, 1000);
 	w->death_ms = gap_ms(s, 300, 2000, 8000);
