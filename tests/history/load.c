@@ -727,8 +727,10 @@ static int open_data(struct client *c, enum data_kind kind, size_t i)
 	snprintf(path, sizeof(path), "%s/%s/%c%zu", c->mount, opt.dir, data_letter[kind], i);
 	if (kind == DATA_SLOTS && below(c, 2))
 		f->read_fd = open(path, flags);
+	else if (kind == DATA_SLOTS)
+		f->read_fd = open(path, O_RDONLY | O_CLOEXEC);
 	else
-		f->read_fd = open(path, O_RDONLY | O_APPEND * (kind == DATA_LOG) | O_CLOEXEC);
+		f->read_fd = open(path, O_RDONLY | O_APPEND | O_CLOEXEC);
 	if (f->read_fd < 0)
 		return -errno;
 	f->fd = open(path, flags);
