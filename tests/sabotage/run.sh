@@ -42,20 +42,13 @@ rm -rf "$work/results"
 mkdir -p "$work/results"
 [ "$jobs" -le ${#names[@]} ] || jobs=${#names[@]}
 
-# What a sabotage needs of the simulator beyond what it does by itself: its line "Simulator: OPTION...".
-options() { # NAME
-	sed -n 's/^Simulator: *//p' "tests/sabotage/$1.patch"
-}
-
-# shellcheck disable=SC2046 # options are words
-sim() { # TREE NAME SEEDS
-	(cd "$1" && exec build/tests/sim/sim --from "$from" --seeds "$3" $(options "$2"))
+sim() { # TREE SEEDS
+	(cd "$1" && exec build/tests/sim/sim --from "$from" --seeds "$2")
 }
 
 # A seed that fails without harm, too, has caught nothing.
-# shellcheck disable=SC2046
-fails_unharmed() { # TREE NAME SEED
-	! (cd "$1" && ./sim.unharmed --from "$3" --seeds 1 $(options "$2")) >/dev/null 2>&1
+fails_unharmed() { # TREE SEED
+	! (cd "$1" && ./sim.unharmed --from "$2" --seeds 1) >/dev/null 2>&1
 }
 
 make_sim() { # TREE LOG
@@ -87,12 +80,12 @@ try() { # TREE NAME
 	elif ! make_sim "$tree" "$work/results/$name.log"; then
 		verdict=does-not-build needed=0
 	else
-		out=$(sim "$tree" "$name" "$seeds" 2>&1)
+		out=$(sim "$tree" "$seeds" 2>&1)
 		if [ $? -ne 0 ]; then
 			verdict=caught
 			needed=$(sed -n 's/^seed \([0-9]*\) failed.*/\1/p' <<<"$out" | head -1)
 			why=$(sed -n 's/^seed [0-9]* failed: *//p' <<<"$out" | head -1)
-			! fails_unharmed "$tree" "$name" "${needed:-$from}" || verdict=fails-unharmed
+			! fails_unharmed "$tree" "${needed:-$from}" || verdict=fails-unharmed
 			needed=$((${needed:-$from} - from + 1))
 		fi
 		printf '%s\n' "$out" >>"$work/results/$name.log"
