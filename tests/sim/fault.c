@@ -297,6 +297,17 @@ static void transfer(struct sim *s)
 	}
 }
 
+/* A node takes frames from those alone that its own configuration names (docs/decisions.md, "Who comes back"). */
+static bool knows_all(const struct sim_node *who, const struct raft_conf *conf)
+{
+	if (!who->alive)
+		return false;
+	for (size_t i = 0; i < conf->count; i++)
+		if (!raft_conf_find(replica_conf(who->replica), conf->members[i].id))
+			return false;
+	return true;
+}
+
 /*
  * Members leave, come back as learners, and vote again once they caught up; with what their disks kept.
  * At least half of the nodes stay voters, so that damage and deaths elsewhere meet a quorum.
@@ -322,6 +333,8 @@ static void member(struct sim *s)
 		for (size_t k = 0; k < conf->count; k++)
 			voters += (conf->members[k].role & RAFT_VOTER) != 0;
 		if (m && m->role & RAFT_VOTER && 2 * (voters - 1) < s->node_count)
+			return;
+		if (!m && !knows_all(who, conf))
 			return;
 		change.v[0] = (struct raft_change){ .id = who->id };
 		snprintf(change.v[0].address, sizeof(change.v[0].address), "n%llu:1",

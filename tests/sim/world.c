@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "raft/raft_internal.h"
 #include "tests/sim/seams.h"
 #include "tests/sim/threads.h"
 
@@ -241,6 +242,37 @@ static void run_until(struct sim *s, uint64_t end_ns)
 	s->now = end_ns;
 }
 
+/* Who has got how far, and whom he follows. */
+static void no_progress(struct sim *s)
+{
+	char text[900] = "";
+	size_t len = 0;
+
+	for (size_t i = 1; i <= s->node_count && len < sizeof(text) - 100; i++) {
+		const struct sim_node *node = &s->nodes[i];
+		const struct raft *r = node->alive ? node->replica->raft : NULL;
+
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "; %zu %s", i,
+					node->gone ? "gone" : node->alive ? "" : "down");
+		if (r)
+			len += (size_t)snprintf(text + len, sizeof(text) - len,
+						"term %llu role %u leader %llu last %llu commit %llu applied %llu",
+						(unsigned long long)r->hard.term, r->role,
+						(unsigned long long)r->leader,
+						(unsigned long long)r->tail.last_index,
+						(unsigned long long)r->commit,
+						(unsigned long long)r->applied);
+		for (size_t k = 0; r && k < r->conf.count && len < sizeof(text) - 20; k++)
+			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%llu%s",
+						k == 0 ? " of " : ",",
+						(unsigned long long)r->conf.members[k].id,
+						r->conf.members[k].role & RAFT_VOTER ? "" : "L");
+	}
+	sim_fail(s, "no progress: %s within %llu s after the last fault%s",
+		 clients_idle(s) ? "states are not equal" : "operations are not answered",
+		 (unsigned long long)(CALM_NS / SIM_S), text);
+}
+
 /* Faults are over: within bounded time every operation is answered and all states are equal. */
 static void run_calm(struct sim *s)
 {
@@ -249,10 +281,7 @@ static void run_calm(struct sim *s)
 	faults_stop(s);
 	while (!(clients_idle(s) && check_converged(s))) {
 		if (s->now >= end)
-			sim_fail(s, "no progress: %s within %llu s after the last fault",
-				 clients_idle(s) ? "states are not equal"
-						 : "operations are not answered",
-				 (unsigned long long)(CALM_NS / SIM_S));
+			no_progress(s);
 		run_until(s, s->now + 250 * SIM_MS);
 	}
 }
