@@ -169,7 +169,7 @@ struct replica {
 	/* snapshots */
 	bool snapshot_running, fetch_running, checkpointing;
 	bool snapshot_wanted;
-	bool image_damaged; /* what was asked for does not verify: made again, be there news or not */
+	bool snapshot_again; /* be there news or not: the last one failed, or a piece of it does not verify */
 	uint64_t since_bytes, since_entries; /* applied since the last snapshot */
 	uint64_t state_bytes;            /* at the last checkpoint */
 	uint64_t since_checkpoint_bytes; /* applied since then */
@@ -177,6 +177,7 @@ struct replica {
 	uint64_t apply_ms;      /* last apply; an idle node checkpoints once, then is silent */
 	bool dirty;             /* applied since the last checkpoint */
 	char snapshot_error[256];
+	bool state_suspect; /* the last image did not verify: once may be the image, twice is the state */
 	uint64_t snapshot_retry_ms;
 
 	/* clients' keep-alives on their way to the leader */

@@ -9,6 +9,7 @@
 #define SPACE_EVERY_MS 2000u
 #define IDLE_CHECKPOINT_MS 3000u
 #define SNAPSHOT_RETRY_MS 10000u
+#define SNAPSHOT_DAMAGED_RETRY_MS 600000u /* each copies all of the state, and may fail for ever */
 #define LOW_SPACE_LOG_BYTES (1024u * 1024)
 
 static void start_fetch(struct replica *r, const struct raft_output *out)
@@ -146,14 +147,31 @@ static void snapshot_if_due(struct replica *r)
 	struct job_snapshot *snap;
 
 	if (r->snapshot_running || r->fetch_running || !snapshot_is_due(r) ||
-	    replica_now(r) < r->snapshot_retry_ms || (r->since_entries == 0 && !r->image_damaged))
+	    replica_now(r) < r->snapshot_retry_ms || (r->since_entries == 0 && !r->snapshot_again))
 		return;
 	r->snapshot_running = true;
-	r->snapshot_wanted = r->image_damaged = false;
+	r->snapshot_wanted = r->snapshot_again = false;
 	r->since_bytes = 0;
 	r->since_entries = 0;
 	snap = job_new(JOB_SNAPSHOT, sizeof(*snap));
 	replica_submit(r, WORKER_SNAPSHOT, &snap->job);
+}
+
+/*
+ * No image can be made of a state that is damaged, so its log would grow for ever, and whom it led would never get
+ * one. Others have the data, if there are others; alone, it goes on with what can still be read.
+ */
+static void on_damaged_image(struct replica *r, struct err *err)
+{
+	if (r->state_suspect && raft_conf(r->raft)->count > 1) {
+		MARK("node.snapshot.state-damaged");
+		err_advise(err, "the other nodes, and the log of this one",
+			   "quorumfs status --node of another node, then replace this one");
+		replica_fail(r, err);
+	}
+	if (r->state_suspect)
+		r->snapshot_retry_ms = replica_now(r) + SNAPSHOT_DAMAGED_RETRY_MS;
+	r->state_suspect = true;
 }
 
 void upkeep_on_snapshot(struct replica *r, struct job_snapshot *snap)
@@ -167,12 +185,15 @@ void upkeep_on_snapshot(struct replica *r, struct job_snapshot *snap)
 		log_error("replica", "cannot make a snapshot: %s", snap->job.err.text);
 		snprintf(r->snapshot_error, sizeof(r->snapshot_error), "%.255s", snap->job.err.text);
 		r->snapshot_retry_ms = replica_now(r) + SNAPSHOT_RETRY_MS;
-		r->snapshot_wanted = true;
+		r->snapshot_wanted = r->snapshot_again = true;
+		if (snap->job.status == -EUCLEAN)
+			on_damaged_image(r, &snap->job.err);
 	} else {
 		log_info("replica", "snapshot node=%llu index=%llu term=%llu size=%llu",
 			 (unsigned long long)r->options.self, (unsigned long long)snap->meta.index,
 			 (unsigned long long)snap->meta.term, (unsigned long long)snap->meta.size_bytes);
 		r->snapshot_error[0] = '\0';
+		r->state_suspect = false;
 		r->snapshots_made++;
 		in.snapshot.meta = &snap->meta;
 		replica_step(r, &in);
@@ -189,11 +210,11 @@ void upkeep_on_served(struct replica *r, const struct job_bulk *bulk)
 {
 	int status = bulk->job.status;
 
-	if (bulk->manifest || (status != -EUCLEAN && status != -EIO) || r->image_damaged)
+	if (bulk->manifest || (status != -EUCLEAN && status != -EIO) || r->snapshot_again)
 		return;
 	MARK("node.snapshot.image-damaged");
 	log_error("replica", "%s; the image is made again", bulk->job.err.text);
-	r->image_damaged = r->snapshot_wanted = true;
+	r->snapshot_again = r->snapshot_wanted = true;
 }
 
 void upkeep_on_fetched(struct replica *r, struct job_fetch *fetch)

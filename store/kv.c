@@ -204,19 +204,26 @@ static int digest_blocks(struct kv_conn *c, struct digest *d)
 	return ret == -ENOENT ? 0 : ret;
 }
 
-int kv_view_digest(struct kv_view *view, uint8_t digest[KV_DIGEST_SIZE], struct err *err)
+int kv_conn_digest(struct kv_conn *c, uint8_t digest[KV_DIGEST_SIZE])
 {
 	struct digest d = { .lane = { 0 } };
+	int ret = digest_rows(c, &d);
+
+	if (ret == 0)
+		ret = digest_blocks(c, &d);
+	digest_store(&d, digest);
+	return ret;
+}
+
+int kv_view_digest(struct kv_view *view, uint8_t digest[KV_DIGEST_SIZE], struct err *err)
+{
 	int ret;
 
 	assert(view->pinned);
-	ret = digest_rows(view->conn, &d);
-	if (ret == 0)
-		ret = digest_blocks(view->conn, &d);
+	ret = kv_conn_digest(view->conn, digest);
 	if (ret < 0)
-		return err_set(err, ret, "cannot compute the state digest at index %llu: %s",
-			       (unsigned long long)view->meta.applied_index,
-			       kv_conn_why(view->conn, ret));
-	digest_store(&d, digest);
-	return 0;
+		err_set(err, ret, "cannot compute the state digest at index %llu: %s",
+			(unsigned long long)view->meta.applied_index,
+			kv_conn_why(view->conn, ret));
+	return ret;
 }

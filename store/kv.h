@@ -114,6 +114,8 @@ uint64_t kv_row_sum(const void *key, size_t key_len, const void *value, size_t l
 int kv_row_verify(const void *key, size_t key_len, const struct kv_row *row);
 /* get, verified: 0, -ENOENT, -EUCLEAN, -EIO. */
 int kv_conn_get(struct kv_conn *c, const void *key, size_t key_len, struct kv_row *row);
+/* What meta.digest must be, from all rows and pieces, each verified: 0, -EUCLEAN, -EIO. */
+int kv_conn_digest(struct kv_conn *c, uint8_t digest[KV_DIGEST_SIZE]);
 /* Why the last call failed, in words: the connection's detail or the errno's text. */
 const char *kv_conn_why(const struct kv_conn *c, int ret);
 

@@ -237,7 +237,7 @@ static int read_image_meta(struct making *k, struct err *err)
 	struct raft_snapshot_meta *meta = &k->m.meta;
 	struct kv_meta own;
 	struct stat st;
-	int ret = state_sqlite_file_meta(k->image_path, &own, err);
+	int ret = state_sqlite_verify_image(k->image_path, &own, err);
 
 	if (ret < 0)
 		return ret;

@@ -271,10 +271,9 @@ int state_sqlite_read_meta(sqlite3 *db, struct kv_meta *meta, struct err *err)
 	return ret;
 }
 
-int state_sqlite_file_meta(const char *path, struct kv_meta *meta, struct err *err)
+int state_sqlite_open_image(const char *path, sqlite3 **db, struct err *err)
 {
 	struct buf uri = BUF_INIT;
-	sqlite3 *db;
 	int ret;
 
 	buf_printf(&uri, "file:");
@@ -286,14 +285,13 @@ int state_sqlite_file_meta(const char *path, struct kv_meta *meta, struct err *e
 	}
 	buf_printf(&uri, "?immutable=1");
 	buf_put_u8(&uri, '\0');
-	ret = open_db((const char *)uri.data, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, &db, err);
+	ret = open_db((const char *)uri.data, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, db, err);
 	buf_release(&uri);
 	if (ret < 0)
 		return ret;
-	ret = check_format(db, path, err);
-	if (ret == 0 && state_sqlite_read_meta(db, meta, err) < 0)
-		ret = err_prefix(err, "state image '%s'", path);
-	sqlite3_close(db);
+	ret = check_format(*db, path, err);
+	if (ret < 0)
+		sqlite3_close(*db);
 	return ret;
 }
 

@@ -452,6 +452,31 @@ static int conn_new(sqlite3 *db, const char *path, bool writer, struct kv_conn *
 	return 0;
 }
 
+/* ---- images ---- */
+
+int state_sqlite_verify_image(const char *path, struct kv_meta *meta, struct err *err)
+{
+	uint8_t digest[KV_DIGEST_SIZE];
+	struct kv_conn *c;
+	sqlite3 *db;
+	int ret = state_sqlite_open_image(path, &db, err);
+
+	if (ret == 0)
+		ret = conn_new(db, path, false, &c, err);
+	if (ret < 0)
+		return ret;
+	ret = kv_conn_meta(c, meta);
+	if (ret == 0)
+		ret = kv_conn_digest(c, digest);
+	if (ret < 0)
+		err_set(err, ret, "cannot verify state image '%s': %s", path, kv_conn_why(c, ret));
+	else if (memcmp(digest, meta->digest, sizeof(digest)) != 0)
+		ret = err_set(err, -EUCLEAN, "cannot verify state image '%s': its rows are not those that were applied",
+			      path);
+	c->ops->close(c);
+	return ret;
+}
+
 /* ---- kv ---- */
 
 static struct sql_kv *sql_kv(struct kv *kv)

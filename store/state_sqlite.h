@@ -35,8 +35,13 @@ int state_sqlite_open_reader(const char *dir, sqlite3 **db, struct err *err);
 int state_sqlite_open_writer(const char *path, sqlite3 **db, struct err *err);
 /* The meta row as the connection sees it, inside its transaction if there is one. */
 int state_sqlite_read_meta(sqlite3 *db, struct kv_meta *meta, struct err *err);
-/* The meta row of a database file that nobody writes and that has no WAL (a sealed image). */
-int state_sqlite_file_meta(const char *path, struct kv_meta *meta, struct err *err);
+/* A database file that nobody writes and that has no WAL (an image), for reading; sqlite3_close() it. */
+int state_sqlite_open_image(const char *path, sqlite3 **db, struct err *err);
+/*
+ * The meta row of such a file, after all of its rows and pieces were held against their checksums and its digest:
+ * -EUCLEAN when it is damaged, -ENOENT, -EIO. Reads all of the file. Any thread.
+ */
+int state_sqlite_verify_image(const char *path, struct kv_meta *meta, struct err *err);
 /* A result code as a negative errno: full is -ENOSPC, damage -EUCLEAN, what is left -EIO. */
 int state_sqlite_errno(int rc);
 

@@ -110,7 +110,8 @@ int store_space(struct store *s, struct store_space *space);
  * Online backup on a connection that holds a read transaction while writes go on; hashed into a
  * tree (BLAKE2b, 64 KiB leaves under 1 MiB chunks), chunks compressed (zstd) and shared with the
  * previous snapshot, manifest written last. Older snapshots than the two newest are removed, except
- * those held by store_snapshot_hold(). cancel is polled and may be NULL.
+ * those held by store_snapshot_hold(). cancel is polled and may be NULL. The log goes on the word of an image, so all
+ * rows are verified before it is sealed: -EUCLEAN when the state, or what was copied of it, is damaged.
  */
 int store_snapshot_create(struct store *s, struct kv *kv, struct raft_snapshot_meta *meta,
 			  const atomic_bool *cancel, struct err *err);

@@ -263,6 +263,58 @@ static void a_leader_mends_its_damaged_image(void **state)
 	rig_free(rig);
 }
 
+/* Stopped behind a checkpoint, damaged in one block, and started. */
+static void damage_state(struct rig *rig, struct rig_node *node)
+{
+	char command[600];
+
+	rig_pass(rig, 5000);
+	rig_crash(node);
+	snprintf(command, sizeof(command),
+		 "f=$(ls %s/group-0/state-*/state.db) && at=$(grep -abo xxxxxxxx $f | head -n 1 | cut -d: -f1) && "
+		 "printf Y | dd of=$f bs=1 seek=$at conv=notrunc status=none",
+		 node->dir);
+	assert_int_equal(system(command), 0);
+	rig_start(node);
+	(void)rig_leader(rig);
+}
+
+static void a_node_whose_state_is_damaged_stops_where_others_have_the_data(void **state)
+{
+	struct rig *rig = start(3, 16, -1, 0);
+	struct rig_client *c = rig_client(rig, rig_leader(rig), false);
+	struct rig_node *damaged = rig_leader(rig);
+
+	append_many(c, 20, 1000);
+	damage_state(rig, damaged);
+	rig->fatal_expected = true;
+	replica_snapshot_now(damaged->replica);
+	rig_run(rig);
+	assert_non_null(strstr(rig_info(damaged).snapshot_error, "cannot verify"));
+	assert_false(damaged->failed); /* it may have been the image */
+	rig_pass(rig, 30000);
+	assert_true(damaged->failed);
+	rig_crash(damaged);
+	rig_client_move(c, rig_leader(rig));
+	append_many(c, 20, 10);
+	rig_free(rig);
+}
+
+static void a_single_node_goes_on_with_what_can_be_read(void **state)
+{
+	struct rig *rig = start(1, 17, -1, 0);
+	struct rig_client *c = rig_client(rig, rig_leader(rig), false);
+	struct rig_node *node = rig_leader(rig);
+
+	append_many(c, 20, 1000);
+	damage_state(rig, node);
+	replica_snapshot_now(node->replica);
+	rig_pass(rig, 60000);
+	assert_false(node->failed);
+	assert_non_null(strstr(rig_info(node).snapshot_error, "cannot verify"));
+	rig_free(rig);
+}
+
 static void a_fetch_that_breaks_off_is_tried_again(void **state)
 {
 	struct rig *rig = start(3, 9, 1000, 30);
@@ -456,6 +508,8 @@ int main(void)
 		cmocka_unit_test(a_node_that_fell_behind_comes_back_by_a_snapshot),
 		cmocka_unit_test(pieces_that_do_not_verify_are_fetched_again),
 		cmocka_unit_test(a_leader_mends_its_damaged_image),
+		cmocka_unit_test(a_node_whose_state_is_damaged_stops_where_others_have_the_data),
+		cmocka_unit_test(a_single_node_goes_on_with_what_can_be_read),
 		cmocka_unit_test(a_fetch_that_breaks_off_is_tried_again),
 		cmocka_unit_test(killed_between_fetch_and_flip_it_starts_over),
 		cmocka_unit_test(a_leader_that_dies_during_the_fetch_is_replaced_as_source),

@@ -213,6 +213,41 @@ static void a_damaged_manifest_is_not_a_snapshot(void **state)
 	}
 }
 
+static bool is_state_db(const char *name)
+{
+	return strcmp(name, STATE_DB_NAME) == 0;
+}
+
+/* A flipped bit in what is no row (free space, an unused page) is none in the state, and SQLite sees some at once. */
+static void no_image_of_a_damaged_state_is_sealed(void **state)
+{
+	struct snap_rig *p = *state;
+	int refused = 0;
+
+	snap_fill(p, 100);
+	store_rig_close(&p->r);
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		struct raft_snapshot_meta meta = { .index = 0 };
+		struct err err = ERR_INIT;
+
+		flip_file(p, "state-1", is_state_db, seed, true);
+		if (store_rig_open(&p->r) == 0 &&
+		    store_snapshot_create(p->r.store, p->r.kv, &meta, NULL, &err) < 0) {
+			assert_int_equal(err.code, -EUCLEAN);
+			assert_non_null(strstr(err.text, "cannot verify"));
+			assert_int_equal(snapshot_newest(p->r.store, UINT64_MAX, &meta), 0);
+			assert_int_equal(meta.index, 0);
+			refused++;
+		}
+		store_rig_close(&p->r);
+		flip_file(p, "state-1", is_state_db, seed, true); /* and back */
+		if (meta.index != 0)
+			break; /* sealed: from here on it is there already */
+	}
+	assert_true(refused >= 5);
+	snap_open(p);
+}
+
 static void a_damaged_chunk_is_refused_and_mended_by_the_next_snapshot(void **state)
 {
 	struct snap_rig *p = *state;
@@ -355,6 +390,8 @@ int main(void)
 						snap_teardown),
 		cmocka_unit_test_setup_teardown(snapshots_are_found_again_after_a_restart,
 						snap_setup, snap_teardown),
+		cmocka_unit_test_setup_teardown(no_image_of_a_damaged_state_is_sealed, snap_setup,
+						snap_teardown),
 		cmocka_unit_test_setup_teardown(a_damaged_manifest_is_not_a_snapshot, snap_setup,
 						snap_teardown),
 		cmocka_unit_test_setup_teardown(

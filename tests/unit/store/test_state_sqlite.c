@@ -541,13 +541,13 @@ static void the_meta_of_an_image_is_read_without_touching_it(void **state)
 	fd = open(image, O_CREAT | O_WRONLY | O_CLOEXEC, 0400);
 	assert_int_equal(io_write_all(fd, file.data, file.len), 0);
 	close(fd);
-	if (state_sqlite_file_meta(image, &meta, &err) < 0)
+	if (state_sqlite_verify_image(image, &meta, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(meta.applied_index, 2);
 	assert_int_equal(meta.group, RIG_GROUP);
 	assert_int_equal(meta.conf.members[0].id, 7);
 	snprintf(image, sizeof(image), "%s/none", rig->base);
-	assert_true(state_sqlite_file_meta(image, &meta, &err) < 0);
+	assert_true(state_sqlite_verify_image(image, &meta, &err) < 0);
 	assert_int_equal(access(image, F_OK), -1);
 	rig_open(rig);
 	buf_release(&file);
