@@ -318,8 +318,8 @@ check-sim: ## clusters in one process under faults (SEED=n replays one run)
 	@$(MAKE) $(PARALLEL) -k sim-programs || :
 	@$(RUN) $(SIM_PROGRAMS) $(call scripts_in,sim)
 .PHONY: check-sabotage
-check-sabotage: ## breaks one rule at a time: how many seeds until the simulator sees it? (SEEDS=2000 PATCHES=)
-	@BUILD=$(abspath $(BUILD)) tests/sabotage/run.sh --seeds=$(or $(SEEDS),2000) $(PATCHES)
+check-sabotage: ## breaks one rule at a time: how many seeds until the simulator sees it? (SEEDS=8000 PATCHES=)
+	@BUILD=$(abspath $(BUILD)) tests/sabotage/run.sh --seeds=$(or $(SEEDS),8000) $(PATCHES)
 check-asan: ## unit tests with AddressSanitizer (finds leaks too)
 	@$(MAKE) BUILD=$(BUILD)-asan SUITE=asan/ SAN="-fsanitize=address" OPTIMIZE=-O1 check-unit
 check-ubsan: ## unit tests with UndefinedBehaviorSanitizer

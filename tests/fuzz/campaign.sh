@@ -22,7 +22,8 @@ if [ ${#targets[@]} = 0 ]; then
 fi
 table=$build/fuzz-table.txt
 mkdir -p "$build/corpus" "$build/crashes" "$build/logs/fuzz"
-scratch=$(mktemp -d)
+# The targets that write files sync them: memory is fast.
+scratch=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 "$build/tests/fuzz/make_seeds" "$scratch/seeds" || exit 1

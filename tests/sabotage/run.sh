@@ -9,7 +9,7 @@ set -u
 usage() {
 	cat <<EOF
 usage: tests/sabotage/run.sh [--seeds=N] [--from=N] [--jobs=N] [--json=FILE] [PATCH...]
-  --seeds=N    seeds to try for each sabotage (default 2000)
+  --seeds=N    seeds to try for each sabotage (default 8000)
   --from=N     first seed (default 1)
   --jobs=N     sabotages at the same time (default: processors)
   --json=FILE  the table as JSON too
@@ -19,7 +19,7 @@ EOF
 }
 cd "$(dirname "$0")/../.." || exit 2
 build=$(realpath -m "${BUILD:-build}")
-seeds=2000 from=1 jobs=$(nproc) json='' names=()
+seeds=8000 from=1 jobs=$(nproc) json='' names=()
 for arg in "$@"; do
 	case $arg in
 	--seeds=*) seeds=${arg#*=} ;;
