@@ -358,6 +358,12 @@ check-cluster: ## nodes killed, stopped, filled up (as root)
 check-bad-input: ## what users mistype and machines lack: messages and exit codes (as root)
 check-man: ## man pages against the programs' option tables
 
+.PHONY: check-pjdfstest
+check-pjdfstest: ## pjdfstest on one node and three (PJDFSTEST_DIR=dir; skipped where it is absent; as root)
+	@$(MAKE) $(PARALLEL) -k helper-programs || :
+	@PJDFSTEST_DIR=$(PJDFSTEST_DIR) $(RUN) tests/posix/pjdfstest.sh; ret=$$?; \
+		grep -h ' checks, ' $(BUILD)/logs/posix/pjdfstest.log; exit $$ret
+
 # Short, it is one test among others; long, it prints what it does.
 .PHONY: check-chaos
 check-chaos: ## real nodes under faults: NODES=3|5 DURATION=300 SEED= RATE=30 FAULTS= (as root)

@@ -1,0 +1,100 @@
+#!/bin/bash
+# pjdfstest on real mounts: one node, then three nodes with every other file through another node's mount.
+#
+#   pjdfstest.sh [FILE-PREFIX...]     only tests whose names begin so, e.g. chmod/ open/00
+#
+# PJDFSTEST_DIR names a built checkout of pjd/pjdfstest (the program beside its tests/); its code stays outside
+# of this tree. Skipped (exit 77) where there is none. NODES: cluster sizes, default "1 3"; JOBS: files at a
+# time, default 2; ON: a directory of any other file system, to compare with.
+# time-limit: 3600
+[ -x "${PJDFSTEST_DIR:-}/pjdfstest" ] && [ -d "$PJDFSTEST_DIR/tests" ] || {
+	echo "SKIP: PJDFSTEST_DIR='${PJDFSTEST_DIR:-}' holds no built pjdfstest"
+	exit 77
+}
+. "$(dirname "$0")/../lib/cluster.sh"
+for tool in openssl perl; do
+	command -v $tool >/dev/null || { echo "SKIP: pjdfstest needs $tool"; exit 77; }
+done
+
+PJD=$(cd "$PJDFSTEST_DIR" && pwd)
+WANTED=("$@")
+
+list_tests() {
+	local prefix
+	cd "$PJD/tests" || exit 1
+	for prefix in "${WANTED[@]:-}"; do find . -name '*.t' -printf '%P\n' | grep "^$prefix"; done | sort
+}
+
+# One file in a fresh directory; a line "passed failed todo planned-but-missing NAME".
+run_file() { # TEST DIRECTORY OUTPUT
+	local dir
+	dir=$(mktemp -d "$2/t.XXXXXX") || exit 1
+	chmod 755 "$dir"
+	(cd "$dir" && timeout 600 bash "$PJD/tests/$1") >"$3" 2>&1 </dev/null
+	rm -rf "$dir" || echo "not ok - cannot remove what $1 left" >>"$3"
+	awk -v name="$1" '
+		/^1\.\.[0-9]+/ { sub(/^1\.\./, ""); plan = $1 + 0; planned = 1; next }
+		/^ok/ { if (/# TODO/) todo++; else pass++ }
+		/^not ok/ { if (/# TODO/) todo++; else fail++ }
+		END {
+			missing = planned ? plan - pass - fail - todo : 1
+			printf "%d %d %d %d %s\n", pass, fail, todo, missing < 0 ? -missing : missing, name
+		}' "$3"
+}
+
+run_on() { # TITLE DIRECTORY...
+	local title=$1 i=0 job t
+	shift
+	local dirs=("$@") out=$T/out.$RANDOM
+	mkdir -p "$out"
+	list_tests >"$out/list"
+	for ((job = 0; job < JOBS; job++)); do
+		i=0
+		while read -r t; do
+			[ $((i / ${#dirs[@]} % JOBS)) = $job ] &&
+				run_file "$t" "${dirs[i % ${#dirs[@]}]}" "$out/${t//\//_}.out"
+			i=$((i + 1))
+		done <"$out/list" >"$out/result.$job" &
+		workers[job]=$!
+	done
+	wait "${workers[@]}"
+	cat "$out"/result.* | awk -v title="$title" '
+		{ p += $1; f += $2; t += $3; m += $4; n++ }
+		$2 || $4 { bad = bad sprintf("  %s: %d failed, %d missing\n", $5, $2, $4) }
+		END {
+			printf "%s%s: %d files, %d checks, %d failed, %d missing, %d todo\n",
+				bad, title, n, p + f + t, f, m, t
+			exit f > 0 || m > 0 || n == 0
+		}' && return 0
+	grep -ah '^not ok' "$out"/*.out | grep -v '# TODO' | head -n 50
+	return 1
+}
+
+JOBS=${JOBS:-2}
+workers=()
+ok=yes
+if [ -n "${ON:-}" ]; then
+	run_on "$(stat -f -c %T "$ON")" "$ON" || ok=no
+	[ $ok = yes ] && exit 0 || exit 1
+fi
+for count in ${NODES:-1 3}; do
+	cluster_init "$count"
+	nodes_start
+	wait_leader
+	dirs=()
+	for n in $(seq $((count > 1 ? 2 : 1))); do
+		mount_node "$n"
+		dirs+=("$T/m$n")
+	done
+	# Root's directory as any other: its mode, and what the tests of the sticky bit expect.
+	chmod 755 "$T/m1"
+	say "$count node(s), ${#dirs[@]} mount(s)"
+	run_on "quorumfs, $count node(s), ${#dirs[@]} mount(s)" "${dirs[@]}" || ok=no
+	digests_equal
+	for n in $(seq ${#dirs[@]}); do unmount "$n"; done
+	for n in $(seq "$count"); do
+		node_stop "$n"
+		rm -rf "$T/n$n"
+	done
+done
+[ $ok = yes ] || fail "pjdfstest found differences"
