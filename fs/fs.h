@@ -39,6 +39,8 @@ enum fs_op {
 	FS_STATFS,
 	FS_ORPHANS,    /* node's own: offset = last ino seen; list of orphans and pending truncates */
 	FS_KV_GET,     /* name = key */
+	FS_SEEK = 32,  /* ino, offset, flags (SEEK_DATA, SEEK_HOLE): reply.offset; reply.count 1: no answer
+			* yet, ask again from there */
 	/* changes */
 	FS_SETATTR = 64, /* ino, valid, mode, uid2, gid2, size, atime, mtime */
 	FS_CREATE,       /* ino = parent, name, mode, flags (O_EXCL, O_TRUNC) */
@@ -58,6 +60,11 @@ enum fs_op {
 	FS_KV_DELETE,
 	FS_SESSION_BEGIN, /* data: FS_SESSION_NAME_SIZE bytes of the session it replaces, or none. Changes
 			   * nothing by itself but is always logged, so a session has begun when it returns */
+	/* Each of these does what one entry may do and answers how far it came: reply.count bytes. The
+	 * caller asks again for the rest. */
+	FS_ALLOCATE = 96, /* ino, offset, size, flags (enum fs_allocate_flags) */
+	FS_PUNCH,         /* ino, offset, size: zeros without rows where whole blocks allow, size unchanged */
+	FS_COPY_RANGE,    /* ino, offset, size, ino2, data = le64 offset there; count 0: end of file */
 	/* the leader's own, never from clients */
 	FS_ORPHAN_HOLD = 128, /* ino, data = list of le64 session ids that hold it open */
 	FS_RECLAIM,           /* ino, flags: drop up to FS_RECLAIM_BLOCKS blocks, finally the inode */
@@ -78,6 +85,11 @@ enum fs_setattr_valid {
 	FS_SET_ATIME_NOW = 64,
 	FS_SET_MTIME_NOW = 128,
 	FS_SET_KILL_PRIV = 256, /* the kernel leaves clearing suid and sgid to us (FATTR_KILL_SUIDGID) */
+};
+
+enum fs_allocate_flags {
+	FS_ALLOCATE_KEEP_SIZE = 1, /* nothing is stored behind the block in which the file ends */
+	FS_ALLOCATE_ZERO = 2,      /* what is there becomes zeros */
 };
 
 enum fs_reclaim_flags {
@@ -112,8 +124,8 @@ struct fs_attr {
 struct fs_reply {
 	bool has_attr;
 	struct fs_attr attr;
-	uint64_t old_data_version; /* WRITE, SETATTR, OPEN_TRUNC, CREATE: before this operation */
-	uint64_t count;            /* WRITE: bytes written; KV: length */
+	uint64_t old_data_version; /* WRITE, SETATTR, OPEN_TRUNC, CREATE, ...: before this operation */
+	uint64_t count;            /* WRITE, ALLOCATE, PUNCH, COPY_RANGE: bytes done; KV: length */
 	uint64_t offset;           /* WRITE with O_APPEND: where the bytes went */
 	bool created;              /* CREATE: the file is new */
 	const void *data;          /* READ, READLINK, READDIR, xattrs, KV_GET; borrowed */

@@ -54,6 +54,7 @@ struct op {
 	atomic_bool interrupted;
 	uint64_t ino; /* whose open count this op raised, or that it changes */
 	uint64_t offset;
+	uint64_t left;  /* bytes that are still to be done, in several requests */
 	size_t size;    /* room in the caller's buffer */
 	uint32_t flags; /* open(2)'s */
 	bool keep_cache;
@@ -87,6 +88,7 @@ void ops_lookup_fill(struct fuse_lowlevel_ops *ops); /* lookup forget forget_mul
 void ops_attr_fill(struct fuse_lowlevel_ops *ops);   /* getattr setattr statfs */
 void ops_dir_fill(struct fuse_lowlevel_ops *ops);    /* *dir */
 void ops_file_fill(struct fuse_lowlevel_ops *ops);   /* open create read write flush fsync ioctl */
+void ops_space_fill(struct fuse_lowlevel_ops *ops);  /* fallocate lseek copy_file_range */
 void ops_link_fill(struct fuse_lowlevel_ops *ops);   /* *link rename mknod */
 void ops_xattr_fill(struct fuse_lowlevel_ops *ops);
 

@@ -57,6 +57,7 @@ static struct fuse_session *make_session(struct fs_fuse *fuse)
 	ops_attr_fill(&ops);
 	ops_dir_fill(&ops);
 	ops_file_fill(&ops);
+	ops_space_fill(&ops);
 	ops_link_fill(&ops);
 	ops_xattr_fill(&ops);
 	struct fuse_session *se = fuse_session_new(&args, &ops, sizeof(ops), fuse);

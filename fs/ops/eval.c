@@ -21,6 +21,8 @@ static const eval_fn eval_table[] = {
 	[FS_KV_PUT] = eval_kv_put,       [FS_KV_APPEND] = eval_kv_append,
 	[FS_KV_DELETE] = eval_kv_delete, [FS_ORPHAN_HOLD] = eval_orphan_hold,
 	[FS_RECLAIM] = eval_reclaim,     [FS_MAKE_ROOT] = eval_make_root,
+	[FS_SEEK] = eval_seek,           [FS_ALLOCATE] = eval_allocate,
+	[FS_PUNCH] = eval_punch,         [FS_COPY_RANGE] = eval_copy_range,
 	[FS_SESSION_BEGIN] = eval_sessions_gone, [FS_SESSION_END] = eval_sessions_gone,
 };
 

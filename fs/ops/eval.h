@@ -69,6 +69,7 @@ int eval_listxattr(struct eval *ev);
 int eval_statfs(struct eval *ev);
 int eval_orphans(struct eval *ev);
 int eval_kv_get(struct eval *ev);
+int eval_seek(struct eval *ev);
 int eval_setattr(struct eval *ev);
 int eval_create(struct eval *ev);
 int eval_open_trunc(struct eval *ev);
@@ -85,6 +86,9 @@ int eval_removexattr(struct eval *ev);
 int eval_kv_put(struct eval *ev);
 int eval_kv_append(struct eval *ev);
 int eval_kv_delete(struct eval *ev);
+int eval_allocate(struct eval *ev);
+int eval_punch(struct eval *ev);
+int eval_copy_range(struct eval *ev);
 int eval_orphan_hold(struct eval *ev);
 int eval_reclaim(struct eval *ev);
 int eval_sessions_gone(struct eval *ev); /* SESSION_BEGIN, SESSION_END */

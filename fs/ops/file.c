@@ -10,24 +10,18 @@
 
 /* ---- rows ----------------------------------------------------------------------------------------- */
 
-static uint32_t blocks_of(uint64_t size)
-{
-	return (uint32_t)(size / KV_BLOCK_SIZE + (size % KV_BLOCK_SIZE != 0));
-}
-
 static bool truncate_pending(const struct inode *n)
 {
 	return n->rec.trunc_from != INODE_NO_TRUNCATE;
 }
 
-/* Every block up to the size is stored: true for all files but sparse ones. */
-static bool is_dense(const struct inode *n)
+bool file_is_dense(const struct inode *n)
 {
-	return !truncate_pending(n) && n->rec.block_count == blocks_of(n->rec.size);
+	return !truncate_pending(n) && n->rec.block_count == file_blocks_of(n->rec.size);
 }
 
 /* The file may not grow beyond this while stale rows wait there. */
-static bool grows_into_stale(struct eval *ev, const struct inode *n, uint64_t size)
+bool file_grows_into_stale(struct eval *ev, const struct inode *n, uint64_t size)
 {
 	if (!truncate_pending(n) || size <= (uint64_t)n->rec.trunc_from * KV_BLOCK_SIZE)
 		return false;
@@ -62,12 +56,82 @@ static int count_to_drop(struct eval *ev, const struct inode *n, uint32_t first,
 			 uint32_t *end)
 {
 	*end = truncate_pending(n) ? n->rec.trunc_from : KV_BLOCKS_PER_INO;
-	if (is_dense(n)) {
+	if (file_is_dense(n)) {
 		*end = n->rec.block_count;
 		*count = *end > first ? *end - first : 0;
 		return 0;
 	}
 	return file_count_rows(ev, n, first, *end, eval_step_blocks(ev) + 1, count, end);
+}
+
+/* ---- zeros ---------------------------------------------------------------------------------------- */
+
+/* Bytes [from, to) of one block, not all of it. Its row stays if there is one: a row of no bytes is none. */
+static int zero_part(struct eval *ev, const struct inode *n, uint32_t block, uint32_t from,
+		     uint32_t to)
+{
+	uint64_t at = (uint64_t)block * KV_BLOCK_SIZE;
+	uint32_t next = block;
+	int ret = 0;
+
+	if (!file_is_dense(n))
+		ret = eval_store_error(kv_txn_next_block(ev->txn, n->ino, block, &next));
+	if (ret < 0 || next != block)
+		return ret == -ENOENT ? 0 : ret;
+	if (from == 0)
+		kv_txn_write(ev->txn, n->ino, at, "", 1);
+	from = from == 0 ? 1 : from;
+	if (from < to)
+		kv_txn_punch(ev->txn, n->ino, at + from, to - from);
+	return 0;
+}
+
+/* Whole blocks [first, end), as many rows as one entry may drop; *after: where it stopped. */
+static int zero_blocks(struct eval *ev, struct inode *n, uint32_t first, uint32_t end,
+		       uint32_t *after)
+{
+	uint32_t limit = eval_step_blocks(ev), count;
+	int ret = 0;
+
+	if (file_is_dense(n)) {
+		count = (uint32_t)min_u64(limit, end - first);
+		*after = first + count;
+	} else {
+		ret = file_count_rows(ev, n, first, end, limit, &count, after);
+		if (count < limit)
+			*after = end;
+	}
+	if (ret < 0 || count == 0)
+		return ret;
+	kv_txn_drop_blocks(ev->txn, n->ino, first, *after - first);
+	n->rec.block_count -= count;
+	return 0;
+}
+
+int file_zero(struct eval *ev, struct inode *n, uint64_t off, uint64_t end, uint64_t *reached)
+{
+	/* Behind the size all bytes are zeros: a range that reaches it takes the last block whole. */
+	uint64_t live = (uint64_t)file_blocks_of(n->rec.size) * KV_BLOCK_SIZE;
+	uint64_t stop = end >= n->rec.size ? live : end;
+	uint32_t first = file_blocks_of(off), last = (uint32_t)(stop / KV_BLOCK_SIZE), after;
+	int ret = 0;
+
+	*reached = end;
+	if (off >= stop)
+		return 0;
+	if (first > last)
+		return zero_part(ev, n, last, off % KV_BLOCK_SIZE, stop % KV_BLOCK_SIZE);
+	if (off % KV_BLOCK_SIZE > 0)
+		ret = zero_part(ev, n, first - 1, off % KV_BLOCK_SIZE, KV_BLOCK_SIZE);
+	if (ret == 0 && stop % KV_BLOCK_SIZE > 0)
+		ret = zero_part(ev, n, last, 0, stop % KV_BLOCK_SIZE);
+	if (ret == 0)
+		ret = zero_blocks(ev, n, first, last, &after);
+	if (ret == 0 && after < last) {
+		MARK("fs.zero.in-steps");
+		*reached = (uint64_t)after * KV_BLOCK_SIZE;
+	}
+	return ret;
 }
 
 /* ---- truncation ----------------------------------------------------------------------------------- */
@@ -83,7 +147,7 @@ static void put_pending_truncate(struct eval *ev, const struct inode *n)
 
 static int shrink(struct eval *ev, struct inode *n, uint64_t size)
 {
-	uint32_t first = blocks_of(size);
+	uint32_t first = file_blocks_of(size);
 	uint64_t block_end = min_u64((uint64_t)first * KV_BLOCK_SIZE, n->rec.size);
 	uint32_t count, end;
 	int ret = count_to_drop(ev, n, first, &count, &end);
@@ -110,7 +174,7 @@ int file_truncate(struct eval *ev, struct inode *n, uint64_t size)
 
 	if (size > KV_FILE_SIZE_MAX)
 		return -EFBIG;
-	if (grows_into_stale(ev, n, size))
+	if (file_grows_into_stale(ev, n, size))
 		return EVAL_BLOCKED;
 	if (size < n->rec.size)
 		ret = shrink(ev, n, size);
@@ -254,11 +318,11 @@ int eval_read(struct eval *ev)
 static int count_missing(struct eval *ev, const struct inode *n, uint32_t first, uint32_t last,
 			 uint32_t *missing)
 {
-	uint32_t live = blocks_of(n->rec.size);
+	uint32_t live = file_blocks_of(n->rec.size);
 	uint32_t count = 0, after;
 	int ret = 0;
 
-	if (is_dense(n))
+	if (file_is_dense(n))
 		count = live > first ? (uint32_t)min_u64(live, last + 1) - first : 0;
 	else {
 		MARK("fs.write.sparse-file");
@@ -268,25 +332,31 @@ static int count_missing(struct eval *ev, const struct inode *n, uint32_t first,
 	return ret;
 }
 
-static int write_range(struct eval *ev, struct inode *n, uint64_t off)
+int file_changed(struct eval *ev, struct inode *n)
 {
-	const struct fs_request *rq = ev->rq;
-	uint64_t end = off + rq->data_len;
+	int ret;
+
+	inode_touch_data(ev, n);
+	ret = inode_kill_priv(ev, n, false);
+	return ret < 0 ? ret : inode_store(ev, n);
+}
+
+int file_write(struct eval *ev, struct inode *n, uint64_t off, const void *data, size_t len)
+{
+	uint64_t end = off + len;
 	uint32_t missing;
 	int ret;
 
-	if (grows_into_stale(ev, n, end))
+	if (file_grows_into_stale(ev, n, end))
 		return EVAL_BLOCKED;
 	ret = count_missing(ev, n, (uint32_t)(off / KV_BLOCK_SIZE),
 			    (uint32_t)((end - 1) / KV_BLOCK_SIZE), &missing);
 	if (ret < 0)
 		return ret;
-	kv_txn_write(ev->txn, n->ino, off, rq->data, rq->data_len);
+	kv_txn_write(ev->txn, n->ino, off, data, len);
 	n->rec.block_count += missing;
 	n->rec.size = max_u64(n->rec.size, end);
-	inode_touch_data(ev, n);
-	ret = inode_kill_priv(ev, n, false);
-	return ret < 0 ? ret : inode_store(ev, n);
+	return file_changed(ev, n);
 }
 
 int eval_write(struct eval *ev)
@@ -308,7 +378,7 @@ int eval_write(struct eval *ev)
 	ev->reply.offset = off;
 	ev->reply.count = rq->data_len;
 	if (rq->data_len > 0)
-		ret = write_range(ev, &n, off);
+		ret = file_write(ev, &n, off, rq->data, rq->data_len);
 	if (ret == 0)
 		inode_reply(ev, &n);
 	return ret;

@@ -14,6 +14,27 @@
 int file_count_rows(struct eval *ev, const struct inode *n, uint32_t first, uint32_t end,
 		    uint32_t limit, uint32_t *count, uint32_t *after);
 
+/* Blocks that size bytes need. */
+static inline uint32_t file_blocks_of(uint64_t size)
+{
+	return (uint32_t)(size / KV_BLOCK_SIZE + (size % KV_BLOCK_SIZE != 0));
+}
+
+/* Every block up to the size is stored: true for all files but sparse ones. */
+bool file_is_dense(const struct inode *n);
+/* Would size reach stale rows? Then ev->blocked_ino is set: answer EVAL_BLOCKED. */
+bool file_grows_into_stale(struct eval *ev, const struct inode *n, uint64_t size);
+/*
+ * Makes [off, end) of n zeros, without rows where whole blocks allow; the size stays. n is not stored and
+ * no time moves. At most eval_step_blocks() rows go: *reached is where it stopped, end when it did not.
+ */
+int file_zero(struct eval *ev, struct inode *n, uint64_t off, uint64_t end, uint64_t *reached);
+/* Stores data at off, at most FS_IO_MAX bytes that end where a file may; puts n. 0, EVAL_BLOCKED, or the
+ * store's errors. */
+int file_write(struct eval *ev, struct inode *n, uint64_t off, const void *data, size_t len);
+/* What every change of data does beside it: times, version, privileges; puts n. */
+int file_changed(struct eval *ev, struct inode *n);
+
 /*
  * Sets the size; n is not stored. What lies behind a smaller size is dropped at once, or left to
  * FS_RECLAIM if it is more than FS_RECLAIM_BLOCKS rows. -EFBIG, EVAL_BLOCKED (growing into a pending

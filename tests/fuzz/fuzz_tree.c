@@ -141,6 +141,7 @@ static void take_request(struct cursor *c, struct fs_request *rq, char names[2][
 		FS_CREATE,   FS_OPEN_TRUNC,  FS_WRITE,    FS_MKDIR,       FS_RMDIR,
 		FS_UNLINK,   FS_LINK,        FS_SYMLINK,  FS_RENAME,      FS_MKNOD,
 		FS_SETXATTR, FS_REMOVEXATTR, FS_RECLAIM,  FS_ORPHAN_HOLD, FS_MAKE_ROOT,
+		FS_SEEK,     FS_ALLOCATE,    FS_PUNCH,    FS_COPY_RANGE,
 	};
 
 	names[0][0] = (char)('a' + cursor_u8(c) % 4);

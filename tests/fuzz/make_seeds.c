@@ -355,6 +355,13 @@ static void seed_requests(void)
 			rq.data = "data";
 			rq.data_len = 4;
 		}
+		if (op == FS_COPY_RANGE) {
+			rq.data = "\0\0\1\0\0\0\0\0"; /* le64 65536 */
+			rq.data_len = 8;
+		}
+		if (op == FS_COPY_RANGE || op == FS_ALLOCATE || op == FS_PUNCH || op == FS_SEEK)
+			rq.ino = 3;
+		rq.flags = op == FS_SEEK ? 3 : 0; /* SEEK_DATA */
 		if (op == FS_WRITE || op == FS_READ || op == FS_SETATTR || op == FS_OPEN_TRUNC ||
 		    op == FS_LINK)
 			rq.ino = 3; /* the file */

@@ -340,6 +340,12 @@ int blind_check(const struct history *h, const struct wgl_limits *limits,
 		if (op->rq.op == FS_CREATE && (op->rq.flags & O_TRUNC) &&
 		    (!op->done || (op->status == 0 && !(op->known & HIST_INO))))
 			b.contents_unsure = true;
+		/* How far it came is not known; what a copy brings is another object's. */
+		if ((op->rq.op == FS_ALLOCATE || op->rq.op == FS_PUNCH) &&
+		    (!op->done || (op->status == 0 && !(op->known & HIST_COUNT))))
+			b.contents_unsure = true;
+		if (op->rq.op == FS_COPY_RANGE && (!op->done || op->status == 0))
+			b.contents_unsure = true;
 	}
 	judge_keys(&b);
 	judge_contents(&b);

@@ -171,6 +171,27 @@ static bool step_write(struct content_model *m, struct content *c, const struct 
 	return true;
 }
 
+/* Zeros, in or behind the file as it was; those behind a size that stays are none. */
+static void step_space(struct content_model *m, struct content *c, const struct hist_op *op)
+{
+	const struct fs_request *rq = &op->rq;
+	bool keep = rq->op == FS_PUNCH || (rq->flags & FS_ALLOCATE_KEEP_SIZE);
+	bool zero = rq->op == FS_PUNCH || (rq->flags & FS_ALLOCATE_ZERO);
+	uint64_t end = rq->offset + op->reply.count, size = c->size;
+
+	if (!(op->known & HIST_COUNT))
+		return;
+	if (zero && rq->offset < size) {
+		size_t len = (size_t)(min_u64(end, size) - rq->offset);
+		uint8_t *zeros = mem_calloc(1, len);
+
+		content_write(m, c, rq->offset, zeros, len);
+		free(zeros);
+	}
+	if (!keep && end > size)
+		content_cut(m, c, end);
+}
+
 static bool step_file(struct content_model *m, struct content *c, const struct hist_op *op)
 {
 	const struct fs_request *rq = &op->rq;
@@ -182,6 +203,8 @@ static bool step_file(struct content_model *m, struct content *c, const struct h
 		content_cut(m, c, rq->size);
 	if (here && rq->op == FS_OPEN_TRUNC)
 		content_cut(m, c, 0);
+	if (here && (rq->op == FS_ALLOCATE || rq->op == FS_PUNCH))
+		step_space(m, c, op);
 	if (rq->op == FS_CREATE && (rq->flags & O_TRUNC))
 		content_cut(m, c, 0);
 	if (here && rq->op == FS_READ && (op->known & HIST_DATA) &&
@@ -251,6 +274,8 @@ static bool file_touches(const struct hist_op *op, uint64_t *ino)
 	switch (rq->op) {
 	case FS_WRITE:
 	case FS_OPEN_TRUNC:
+	case FS_ALLOCATE:
+	case FS_PUNCH:
 		return true;
 	case FS_READ:
 		return op->done && ((op->known & HIST_DATA) || says_size(op));

@@ -64,6 +64,12 @@ static uint32_t tells(const struct fs_request *rq, const struct fs_reply *reply)
 		return HIST_COUNT;
 	case FS_WRITE:
 		return attr | HIST_COUNT | (rq->flags & O_APPEND ? HIST_OFFSET : 0);
+	case FS_ALLOCATE:
+	case FS_PUNCH:
+	case FS_COPY_RANGE:
+		return attr | HIST_COUNT;
+	case FS_SEEK:
+		return reply->count == 0 ? HIST_OFFSET : 0;
 	case FS_CREATE:
 		return attr | HIST_CREATED;
 	default:

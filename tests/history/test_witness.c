@@ -5,6 +5,7 @@
 #include "tests/lib/fsfix.h"
 
 #include <linux/fs.h>
+#include <unistd.h>
 
 #include "base/prng.h"
 #include "tests/history/hist_make.h"
@@ -124,6 +125,7 @@ struct run {
 	uint64_t inos[INOS_MAX];
 	size_t ino_count;
 	char name[2], name2[2], value[8];
+	uint8_t to[8];
 };
 
 static uint64_t below(struct run *r, uint64_t bound)
@@ -138,13 +140,14 @@ static uint64_t any_ino(struct run *r)
 
 static struct fs_request any_request(struct run *r)
 {
-	static const uint8_t ops[] = { FS_LOOKUP, FS_LOOKUP,  FS_GETATTR,   FS_READ,
-				       FS_READ,   FS_READDIR, FS_READLINK,  FS_CREATE,
-				       FS_CREATE, FS_CREATE,  FS_MKDIR,     FS_MKDIR,
-				       FS_RMDIR,  FS_UNLINK,  FS_LINK,      FS_SYMLINK,
-				       FS_RENAME, FS_RENAME,  FS_WRITE,     FS_WRITE,
-				       FS_WRITE,  FS_SETATTR, FS_SETATTR,   FS_OPEN_TRUNC,
-				       FS_KV_GET, FS_KV_PUT,  FS_KV_APPEND, FS_KV_DELETE };
+	static const uint8_t ops[] = {
+		FS_LOOKUP,   FS_LOOKUP,   FS_GETATTR,    FS_READ,      FS_READ,    FS_READDIR,
+		FS_READLINK, FS_CREATE,   FS_CREATE,     FS_CREATE,    FS_MKDIR,   FS_MKDIR,
+		FS_RMDIR,    FS_UNLINK,   FS_LINK,       FS_SYMLINK,   FS_RENAME,  FS_RENAME,
+		FS_WRITE,    FS_WRITE,    FS_WRITE,      FS_SETATTR,   FS_SETATTR, FS_OPEN_TRUNC,
+		FS_KV_GET,   FS_KV_PUT,   FS_KV_APPEND,  FS_KV_DELETE, FS_PUNCH,   FS_SEEK,
+		FS_ALLOCATE, FS_ALLOCATE, FS_COPY_RANGE, FS_COPY_RANGE
+	};
 	static const uint32_t renames[] = { 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE };
 	struct fs_request rq = { .op = ops[below(r, ARRAY_SIZE(ops))] };
 
@@ -171,6 +174,17 @@ static struct fs_request any_request(struct run *r)
 		rq.flags = below(r, 2) ? O_APPEND : 0;
 	if (rq.op == FS_SETATTR)
 		rq.valid = below(r, 2) ? FS_SET_SIZE : FS_SET_MODE;
+	if (rq.op == FS_ALLOCATE || rq.op == FS_PUNCH || rq.op == FS_COPY_RANGE || rq.op == FS_SEEK)
+		rq.offset = below(r, 10);
+	if (rq.op == FS_ALLOCATE)
+		rq.flags = (uint32_t)below(r, 4);
+	if (rq.op == FS_SEEK)
+		rq.flags = below(r, 2) ? SEEK_DATA : SEEK_HOLE;
+	if (rq.op == FS_COPY_RANGE) {
+		store_le64(r->to, below(r, 10));
+		rq.data = r->to;
+		rq.data_len = sizeof(r->to);
+	}
 	if (rq.op == FS_WRITE || rq.op == FS_SYMLINK || rq.op == FS_KV_PUT ||
 	    rq.op == FS_KV_APPEND) {
 		rq.data = r->value;

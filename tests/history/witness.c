@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 #include "tests/history/intern.h"
@@ -12,8 +13,8 @@ struct known_inode {
 	struct hnode node;
 	uint64_t ino;
 	struct mnode *m;
-	bool opaque; /* grew too large: its content and attributes are not followed */
-	bool gone;   /* was found to be reclaimed */
+	bool opaque;    /* grew too large: its content and attributes are not followed */
+	bool gone;      /* was found to be reclaimed */
 };
 
 struct value {
@@ -93,6 +94,7 @@ static bool may_be_empty(const struct hist_op *op)
 	if (!op->done || op->logged == HIST_LOGGED)
 		return false;
 	return op->logged == HIST_NOT_LOGGED || op->rq.op == FS_RENAME ||
+	       (op->rq.op == FS_COPY_RANGE && op->reply.count == 0) ||
 	       (op->rq.op == FS_WRITE && op->rq.data_len == 0) ||
 	       (op->rq.op == FS_SETATTR && op->rq.valid == 0) ||
 	       (op->rq.op == FS_CREATE && !op->reply.created && !(op->rq.flags & O_TRUNC));
@@ -262,6 +264,67 @@ static void run_setattr(struct witness *w, const struct hist_op *op, struct know
 		k->m->attr.mode = (k->m->attr.mode & S_IFMT) | (op->reply.attr.mode & 07777);
 }
 
+/* What one entry did of it, as the answer tells; without one, nobody knows how far it came. */
+static void run_space(struct witness *w, const struct hist_op *op, struct known_inode *k,
+		      struct verdict *v)
+{
+	const struct fs_request *rq = &op->rq;
+	uint64_t count = op->reply.count;
+	bool keep = rq->op == FS_PUNCH || (rq->flags & FS_ALLOCATE_KEEP_SIZE);
+
+	if (op->done && op->status != 0) {
+		v->kind = NOT_JUDGED;
+		return;
+	}
+	if (!(op->known & HIST_COUNT) || (!keep && too_large(k->m, rq->offset + count))) {
+		k->opaque = true;
+		v->kind = NOT_JUDGED;
+		return;
+	}
+	if (count == 0 || count > rq->size)
+		violated(w, op, "%llu bytes are done of %llu", (unsigned long long)count,
+			 (unsigned long long)rq->size);
+	else if (rq->op == FS_PUNCH)
+		v->status = model_punch(&w->model, k->m, rq->offset, count);
+	else
+		v->status = model_allocate(&w->model, k->m, rq->offset, count, keep,
+					   rq->flags & FS_ALLOCATE_ZERO);
+}
+
+static void run_seek(const struct hist_op *op, struct known_inode *k, struct verdict *v)
+{
+	if (!S_ISREG(k->m->attr.mode) || op->reply.count > 0) {
+		v->kind = NOT_JUDGED;
+		return;
+	}
+	v->status = model_seek(k->m, op->rq.offset, op->rq.flags == SEEK_HOLE, &v->offset);
+}
+
+static void run_copy(struct witness *w, const struct hist_op *op, struct verdict *v)
+{
+	struct known_inode *src = find_inode(w, op->rq.ino), *dst = find_inode(w, op->rq.ino2);
+	uint64_t count = op->reply.count, to = op->rq.data_len == 8 ? load_le64(op->rq.data) : 0;
+	bool told = op->done && op->status == 0 && (op->known & HIST_COUNT);
+
+	v->kind = NOT_JUDGED;
+	if (op->done && op->status != 0)
+		return;
+	if (!src || !dst || src->opaque || dst->opaque || !told || too_large(dst->m, to + count)) {
+		if (dst)
+			dst->opaque = true;
+		return;
+	}
+	v->kind = JUDGED;
+	v->node = dst->m;
+	if (count > 0 && op->rq.offset + count > src->m->content.len)
+		violated(w, op, "%llu bytes are copied, the model has %zu in all",
+			 (unsigned long long)count, src->m->content.len);
+	else if (count > 0)
+		model_copy(&w->model, src->m, op->rq.offset, dst->m, to, count);
+	else if (op->rq.size > 0 && op->rq.offset < src->m->content.len)
+		violated(w, op, "nothing is copied, the model has bytes there");
+}
+
 static void check_bytes(struct witness *w, const struct hist_op *op, const struct buf *content,
 			uint64_t off, uint64_t size)
 {
@@ -299,6 +362,13 @@ static void run_on_file(struct witness *w, const struct hist_op *op, struct know
 		v->status = S_ISLNK(k->m->attr.mode) ? 0 : op->status;
 		if (S_ISLNK(k->m->attr.mode) && op->status == 0)
 			check_bytes(w, op, &k->m->content, 0, UINT64_MAX);
+		break;
+	case FS_ALLOCATE:
+	case FS_PUNCH:
+		run_space(w, op, k, v);
+		break;
+	case FS_SEEK:
+		run_seek(op, k, v);
 		break;
 	case FS_GETATTR:
 	case FS_OPEN:
@@ -515,9 +585,9 @@ static void run_on_key(struct witness *w, const struct hist_op *op, struct verdi
 
 /* ---- the replay ------------------------------------------------------------------------------------ */
 
-static void check_attr(struct witness *w, const struct hist_op *op, struct mnode *m)
+static void check_fields(struct witness *w, const struct hist_op *op, const struct fs_attr *told,
+			 const struct fs_attr *have)
 {
-	const struct fs_attr *told = &op->reply.attr, *have = &m->attr;
 	const struct {
 		uint32_t bit;
 		const char *name;
@@ -532,14 +602,21 @@ static void check_attr(struct witness *w, const struct hist_op *op, struct mnode
 		{ HIST_VERSION, "data version", told->data_version, have->data_version },
 	};
 
-	if ((op->known & HIST_INO) && !told_inode(w, op, m, told->ino))
-		return;
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
 		if ((op->known & fields[i].bit) && fields[i].told != fields[i].have)
 			violated(w, op, "%s %llu is told, the model has %llu", fields[i].name,
 				 (unsigned long long)fields[i].told,
 				 (unsigned long long)fields[i].have);
 	}
+}
+
+static void check_attr(struct witness *w, const struct hist_op *op, struct mnode *m)
+{
+	const struct fs_attr *told = &op->reply.attr;
+
+	if ((op->known & HIST_INO) && !told_inode(w, op, m, told->ino))
+		return;
+	check_fields(w, op, told, &m->attr);
 }
 
 /* Refusals for reasons that the model does not have. */
@@ -567,7 +644,8 @@ static bool is_reclaimed(struct witness *w, const struct hist_op *op)
 {
 	struct known_inode *k = find_inode(w, op->rq.ino);
 
-	if (op->status != -ESTALE)
+	/* Of a copy it may be the other one. */
+	if (op->status != -ESTALE || op->rq.op == FS_COPY_RANGE)
 		return false;
 	if (!k || k->m->attr.nlink > 0)
 		return false;
@@ -602,7 +680,7 @@ static bool about_opaque(const struct witness *w, const struct hist_op *op)
 {
 	const struct known_inode *k = find_inode(w, op->rq.ino);
 
-	return k && k->opaque && op->rq.op != FS_LINK;
+	return k && k->opaque && op->rq.op != FS_LINK && op->rq.op != FS_COPY_RANGE;
 }
 
 static bool has_name(uint8_t op)
@@ -669,7 +747,10 @@ static void replay(struct witness *w, const struct hist_op *op)
 		w->result->not_judged++;
 		return;
 	}
-	run(w, op, &v);
+	if (op->rq.op == FS_COPY_RANGE)
+		run_copy(w, op, &v);
+	else
+		run(w, op, &v);
 	if (v.kind == NOT_JUDGED)
 		w->result->not_judged++;
 	else if (op->done)

@@ -40,9 +40,10 @@ struct fsfix {
 	uint64_t applied, tail;     /* indexes; entries between are in the overlay only */
 	struct raft_entry *entries; /* those */
 	size_t entry_count, entry_cap;
-	size_t stack;      /* how many may wait there */
-	int64_t wall_ns;   /* the next stamp; moves by 1000 with each evaluation */
-	uint32_t uid, gid; /* of the caller */
+	size_t stack;         /* how many may wait there */
+	int64_t wall_ns;      /* the next stamp; moves by 1000 with each evaluation */
+	uint32_t uid, gid;    /* of the caller */
+	uint32_t step_blocks; /* of the stamp */
 
 	/* Of the last evaluation. */
 	struct buf encoded;

@@ -439,6 +439,108 @@ int model_truncate(struct model *m, struct mnode *node, uint64_t size, bool by_o
 	return 0;
 }
 
+static bool is_stored(const struct mnode *n, uint64_t block)
+{
+	return block < n->stored.len && n->stored.data[block];
+}
+
+/* Bytes [off, end) become zeros; blocks of which no byte of the file is left outside lose their row. */
+static void make_zeros(struct mnode *n, uint64_t off, uint64_t end)
+{
+	for (uint64_t i = off; i < end && i < n->content.len; i++)
+		n->content.data[i] = 0;
+	for (uint64_t b = off / BS; b < n->stored.len && b * BS < end; b++) {
+		bool head = off > b * BS, tail = end < (b + 1) * BS && end < n->content.len;
+
+		if (!head && !tail)
+			n->stored.data[b] = false;
+	}
+}
+
+static void space_changed(struct model *m, struct mnode *n)
+{
+	modified(m, n);
+	lose_privileges(m, n, false);
+	count_blocks(n);
+}
+
+int model_allocate(struct model *m, struct mnode *node, uint64_t off, uint64_t len, bool keep,
+		   bool zero)
+{
+	int ret = data_usable(node);
+	uint64_t end = off + len, live = (node->content.len + BS - 1) / BS * BS;
+
+	if (ret < 0)
+		return ret;
+	if (len == 0)
+		return -EINVAL;
+	if (keep && end > live)
+		end = live;
+	if (zero && off < end)
+		make_zeros(node, off, end);
+	if (!keep && end > node->content.len)
+		buf_resize(&node->content, end);
+	for (uint64_t b = off / BS; off < end && b * BS < end; b++) {
+		if (b >= node->stored.len)
+			buf_resize(&node->stored, b + 1);
+		node->stored.data[b] = true;
+	}
+	space_changed(m, node);
+	return 0;
+}
+
+int model_punch(struct model *m, struct mnode *node, uint64_t off, uint64_t len)
+{
+	int ret = data_usable(node);
+
+	if (ret < 0)
+		return ret;
+	if (len == 0)
+		return -EINVAL;
+	if (off < node->content.len)
+		make_zeros(node, off, off + len);
+	space_changed(m, node);
+	return 0;
+}
+
+/* Stretch by stretch, as a hole is not written but made. */
+int model_copy(struct model *m, const struct mnode *src, uint64_t from, struct mnode *dst,
+	       uint64_t to, uint64_t len)
+{
+	bool hole = !is_stored(src, from / BS);
+	struct buf copy = BUF_INIT;
+
+	assert(from + len <= src->content.len);
+	if (!hole) {
+		buf_put(&copy, src->content.data + from, len);
+		model_write(m, dst, to, false, copy.data, len);
+		buf_release(&copy);
+		return 0;
+	}
+	make_zeros(dst, to, to + len);
+	if (to + len > dst->content.len)
+		buf_resize(&dst->content, to + len);
+	space_changed(m, dst);
+	return 0;
+}
+
+int model_seek(const struct mnode *node, uint64_t off, bool hole, uint64_t *found)
+{
+	int ret = data_usable(node);
+	bool at_end = off >= node->content.len;
+
+	if (ret < 0)
+		return ret;
+	for (; off < node->content.len; off = off / BS * BS + BS) {
+		if (is_stored(node, off / BS) != hole) {
+			*found = off;
+			return 0;
+		}
+	}
+	*found = node->content.len;
+	return hole && !at_end ? 0 : -ENXIO;
+}
+
 int model_chmod(struct model *m, struct mnode *node, uint32_t mode)
 {
 	node->attr.mode = (node->attr.mode & S_IFMT) | mode;

@@ -62,6 +62,13 @@ int model_rename(struct model *m, struct mnode *dir, const char *name, struct mn
 int model_write(struct model *m, struct mnode *node, uint64_t off, bool append, const void *data,
 		size_t len);
 int model_truncate(struct model *m, struct mnode *node, uint64_t size, bool by_open);
+/* keep: the size stays, and nothing is stored behind the block in which it ends; zero: what is there goes. */
+int model_allocate(struct model *m, struct mnode *node, uint64_t off, uint64_t len, bool keep, bool zero);
+int model_punch(struct model *m, struct mnode *node, uint64_t off, uint64_t len);
+/* len bytes, all of which may be copied. Holes of whole blocks that lie alike stay holes. */
+int model_copy(struct model *m, const struct mnode *src, uint64_t from, struct mnode *dst, uint64_t to,
+	       uint64_t len);
+int model_seek(const struct mnode *node, uint64_t off, bool hole, uint64_t *found);
 int model_chmod(struct model *m, struct mnode *node, uint32_t mode);
 int model_chown(struct model *m, struct mnode *node, uint32_t uid);
 int model_utimens(struct model *m, struct mnode *node, int64_t atime_ns, int64_t mtime_ns);

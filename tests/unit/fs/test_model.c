@@ -8,6 +8,7 @@
 #include <linux/fs.h>
 #include <linux/xattr.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/prng.h"
 #include "tests/lib/fsfix.h"
@@ -332,6 +333,102 @@ static void step_truncate(struct run *r)
 		agree_reply(r, n);
 }
 
+/* Goes on until all is done, as the front end does; each entry is a step of the model, too. */
+static void step_allocate(struct run *r)
+{
+	struct mnode *n = any_node(r);
+	bool keep = below(r, 2), zero = below(r, 2), punch = below(r, 3) == 0;
+	uint64_t off = any_offset(r, n), len = any_length(r, off), size = n->content.len;
+
+	if (off + len > SIZE_MAX_HERE)
+		return;
+	r->f->step_blocks = (uint32_t)below(r, 4); /* 0: the default, more than there are */
+	for (;;) {
+		struct fs_request rq = { .op = punch ? FS_PUNCH : FS_ALLOCATE,
+					 .ino = n->attr.ino,
+					 .offset = off,
+					 .size = len };
+		int ret, want;
+
+		if (!punch)
+			rq.flags =
+				(keep ? FS_ALLOCATE_KEEP_SIZE : 0) | (zero ? FS_ALLOCATE_ZERO : 0);
+		ret = fsfix_eval(r->f, rq);
+		uint64_t done = ret == 0 ? r->f->reply.count : len;
+
+		want = punch ? model_punch(&r->m, n, off, done)
+			     : model_allocate(&r->m, n, off, done, keep, zero);
+		agree(r, punch ? "punch" : "allocate", ret, want);
+		if (want < 0)
+			break;
+		agree_reply(r, n);
+		assert_true(done > 0 && done <= len);
+		if (done == len)
+			break;
+		off += done;
+		len -= done;
+		r->m.now = r->f->wall_ns;
+	}
+	r->f->step_blocks = 0;
+	assert_true(n->content.len == size || (!keep && !punch));
+}
+
+static void step_seek(struct run *r)
+{
+	struct mnode *n = any_node(r);
+	uint64_t off = any_offset(r, n), found = 0;
+	bool hole = below(r, 2);
+	int want = model_seek(n, off, hole, &found);
+
+	agree(r, "seek",
+	      fsfix_eval(r->f, (struct fs_request){ .op = FS_SEEK,
+						    .ino = n->attr.ino,
+						    .offset = off,
+						    .flags = hole ? SEEK_HOLE : SEEK_DATA }),
+	      want);
+	if (want < 0)
+		return;
+	assert_int_equal(r->f->reply.offset, found);
+	assert_int_equal(r->f->reply.count, 0);
+}
+
+static void step_copy(struct run *r)
+{
+	struct mnode *a = any_node(r), *b = below(r, 3) ? any_node(r) : a;
+	uint64_t from = any_offset(r, a), to = any_offset(r, b), len = any_length(r, from);
+	uint8_t at[8];
+	int ret, want;
+
+	store_le64(at, to);
+	len = from < a->content.len ? min_u64(len, a->content.len - from) : 0;
+	if (to + len > SIZE_MAX_HERE ||
+	    (a == b && S_ISREG(a->attr.mode) && from < to + len && to < from + len))
+		return;
+	if (S_ISREG(a->attr.mode) != S_ISREG(b->attr.mode))
+		want = S_ISDIR((S_ISREG(a->attr.mode) ? b : a)->attr.mode) ? -EISDIR : -EINVAL;
+	else if (S_ISREG(a->attr.mode))
+		want = 0;
+	else
+		want = S_ISDIR(a->attr.mode) ? -EISDIR : -EINVAL;
+	r->f->step_blocks = (uint32_t)below(r, 4);
+	ret = fsfix_eval(r->f, (struct fs_request){ .op = FS_COPY_RANGE,
+						    .ino = a->attr.ino,
+						    .ino2 = b->attr.ino,
+						    .offset = from,
+						    .size = len,
+						    .data = at,
+						    .data_len = sizeof(at) });
+	r->f->step_blocks = 0;
+	agree(r, "copy", ret, want);
+	if (want < 0)
+		return;
+	assert_int_equal(r->f->reply.count > 0, len > 0);
+	assert_true(r->f->reply.count <= len);
+	if (len > 0)
+		model_copy(&r->m, a, from, b, to, r->f->reply.count);
+	agree_reply(r, b);
+}
+
 static void step_setattr(struct run *r)
 {
 	struct mnode *n = any_node(r);
@@ -466,9 +563,11 @@ static void agree_everywhere(struct run *r)
 static void step(struct run *r)
 {
 	static void (*const steps[])(struct run *) = {
-		step_lookup, step_make, step_make,     step_create,  step_create, step_remove,
-		step_remove, step_link, step_rename,   step_rename,  step_write,  step_write,
-		step_write,  step_read, step_truncate, step_setattr, step_xattr,  step_reclaim,
+		step_lookup,  step_make,   step_make,    step_create,   step_create,
+		step_remove,  step_remove, step_link,    step_rename,   step_rename,
+		step_write,   step_write,  step_write,   step_read,     step_truncate,
+		step_setattr, step_xattr,  step_reclaim, step_allocate, step_allocate,
+		step_seek,    step_copy,   step_copy,
 	};
 	static const size_t stacks[] = { 0, 1, 10, 100 };
 
