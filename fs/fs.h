@@ -20,6 +20,8 @@
 #define FS_NAME_MAX 255u
 #define FS_SYMLINK_MAX 4095u
 #define FS_XATTR_NAME_MAX 255u
+#define FS_ACL_ACCESS "system.posix_acl_access"
+#define FS_ACL_DEFAULT "system.posix_acl_default"
 #define FS_XATTR_SIZE_MAX 65536u
 #define FS_LINK_MAX 65000u
 #define FS_IO_MAX (1024u * 1024u)    /* one read or write */
@@ -43,17 +45,18 @@ enum fs_op {
 			* yet, ask again from there */
 	/* changes */
 	FS_SETATTR = 64, /* ino, valid, mode, uid2, gid2, size, atime, mtime */
-	FS_CREATE,       /* ino = parent, name, mode, flags (O_EXCL, O_TRUNC) */
+	FS_CREATE,       /* ino = parent, name, mode, flags (O_EXCL, O_TRUNC), valid = umask */
 	FS_OPEN_TRUNC,   /* ino: open with O_TRUNC */
 	FS_WRITE,        /* ino, offset, data, flags (O_APPEND: offset is ignored) */
-	FS_MKDIR,        /* ino = parent, name, mode */
+	FS_MKDIR,        /* ino = parent, name, mode, valid = umask */
 	FS_RMDIR,        /* ino = parent, name */
 	FS_UNLINK,       /* ino = parent, name */
 	FS_LINK,         /* ino, ino2 = new parent, name */
 	FS_SYMLINK,      /* ino = parent, name, data = target */
 	FS_RENAME,       /* ino = parent, name, ino2 = new parent, name2, flags (RENAME_NOREPLACE, RENAME_EXCHANGE) */
-	FS_MKNOD,        /* ino = parent, name, mode with type, rdev */
-	FS_SETXATTR,     /* ino, name, data, flags (XATTR_CREATE, XATTR_REPLACE) */
+	FS_MKNOD,        /* ino = parent, name, mode with type, rdev, valid = umask */
+	FS_SETXATTR,     /* ino, name, data, flags (XATTR_CREATE, XATTR_REPLACE); of an ACL also name2 = the
+			  * caller's other groups, le32 each */
 	FS_REMOVEXATTR,  /* ino, name */
 	FS_KV_PUT,       /* name = key, data */
 	FS_KV_APPEND,

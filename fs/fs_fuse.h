@@ -18,6 +18,7 @@ struct fs_fuse_options {
 	const char *source;  /* shown by findmnt; fsname */
 	bool read_only;      /* EROFS */
 	bool allow_other;
+	bool no_acl;         /* POSIX ACLs are refused with EOPNOTSUPP; those that are there have no effect */
 	bool nodev, nosuid, noexec; /* root's mounts have none of them unless asked */
 	const char *atime;   /* "noatime" (default), others are refused by the helper */
 	uint32_t max_threads; /* 0: 16 */

@@ -21,7 +21,7 @@ enum mount_exit {
 
 struct mount_options {
 	bool ro, nodev, nosuid, noexec, remount;
-	bool allow_other, no_allow_other;
+	bool allow_other, no_allow_other, no_acl;
 	bool create, hard, softerr, foreground, debug;
 	uint64_t timeo_ds; /* tenths of a second, as nfs(5) */
 	uint64_t mount_timeout_s;

@@ -22,6 +22,9 @@ const struct opt mount_options_table[] = {
 	IGNORED("dev", "the opposite of nodev"),
 	IGNORED("suid", "the opposite of nosuid"),
 	IGNORED("exec", "the opposite of noexec"),
+	IGNORED("acl", "POSIX ACLs, with inheritance from directories: always so unless noacl is given"),
+	{ .name = "noacl", .kind = OPT_FLAG, .offset = AT(no_acl), .def = "acl",
+	  .help = "no POSIX ACLs: setting one fails with EOPNOTSUPP, those that are there have no effect" },
 	IGNORED("noatime", "access times do not move: always so, as each would be a replicated write"),
 	IGNORED("nodiratime", "as noatime"),
 	IGNORED("relatime", "accepted; access times do not move"),
@@ -100,6 +103,7 @@ static const struct pair {
 	{ "nodev", "dev", AT(nodev), MS_NODEV },
 	{ "nosuid", "suid", AT(nosuid), MS_NOSUID },
 	{ "noexec", "exec", AT(noexec), MS_NOEXEC },
+	{ "noacl", "acl", AT(no_acl), 0 },
 	{ "allow_other", "noallow_other", AT(allow_other), 0 },
 	{ "noallow_other", "allow_other", AT(no_allow_other), 0 },
 };

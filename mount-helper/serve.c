@@ -360,6 +360,7 @@ static int mount_fuse(struct served *s, struct err *err)
 		.nodev = o->nodev || !root,
 		.nosuid = o->nosuid || !root,
 		.noexec = o->noexec,
+		.no_acl = o->no_acl,
 		.atime = "noatime",
 		.max_threads = (uint32_t)o->max_threads,
 		.debug = o->debug,

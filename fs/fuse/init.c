@@ -9,6 +9,8 @@
 #include "fs/fuse/front.h"
 
 #define INIT_ADD_FLAGS (FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2)
+/* With ACLs a directory may say what the umask would: the kernel leaves applying it to us. */
+#define INIT_ACL_FLAGS (FUSE_POSIX_ACL | FUSE_DONT_MASK)
 /* Shared mappings of files that are opened for direct I/O; bit 36, since 7.39, so not in our header. */
 #define DIRECT_IO_ALLOW_MMAP (1ull << 36)
 #define INIT_ADD_FLAGS2 ((uint32_t)(DIRECT_IO_ALLOW_MMAP >> 32))
@@ -53,6 +55,8 @@ static ssize_t custom_writev(int fd, struct iovec *iov, int count, void *userdat
 	memset(&init, 0, sizeof(init));
 	memcpy(&init, iov[1].iov_base, iov[1].iov_len);
 	init.flags |= INIT_ADD_FLAGS & p->offered;
+	if (!fuse->options.no_acl)
+		init.flags |= INIT_ACL_FLAGS & p->offered;
 	if (init.flags & FUSE_INIT_EXT)
 		init.flags2 |= INIT_ADD_FLAGS2 & p->offered2;
 	p->maps_direct = (init.flags & FUSE_INIT_EXT) && (init.flags2 & INIT_ADD_FLAGS2);

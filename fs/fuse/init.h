@@ -3,7 +3,7 @@
  *
  * libfuse 3.14 never sends some INIT flags that it says it wants (FUSE reference, section 0, facts
  * 1 to 4). With fuse_session_custom_io() every byte passes here: the INIT request tells what the
- * kernel offers, its reply gets PARALLEL_DIROPS and HANDLE_KILLPRIV_V2 added. Never SETXATTR_EXT:
+ * kernel offers, its reply gets PARALLEL_DIROPS and HANDLE_KILLPRIV_V2 added, and what ACLs need. Never SETXATTR_EXT:
  * libfuse would parse the longer header wrongly.
  */
 #ifndef FS_FUSE_INIT_H

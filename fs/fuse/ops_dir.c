@@ -84,11 +84,13 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 
 static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-	op_submit(op_new(req, op_done_entry), &(struct fs_request){ .op = FS_MKDIR,
-								    .ino = parent,
-								    .name = name,
-								    .name_len = strlen(name),
-								    .mode = mode & 07777 });
+	op_submit(op_new(req, op_done_entry),
+		  &(struct fs_request){ .op = FS_MKDIR,
+					.ino = parent,
+					.name = name,
+					.name_len = strlen(name),
+					.mode = mode & 07777,
+					.valid = fuse_req_ctx(req)->umask });
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)

@@ -153,6 +153,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 					    .name = name,
 					    .name_len = strlen(name),
 					    .mode = mode & 07777,
+					    .valid = fuse_req_ctx(req)->umask,
 					    .flags = op->flags });
 }
 

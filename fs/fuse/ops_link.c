@@ -58,12 +58,14 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
-	op_submit(op_new(req, op_done_entry), &(struct fs_request){ .op = FS_MKNOD,
-								    .ino = parent,
-								    .name = name,
-								    .name_len = strlen(name),
-								    .mode = mode,
-								    .rdev = (uint32_t)rdev });
+	op_submit(op_new(req, op_done_entry),
+		  &(struct fs_request){ .op = FS_MKNOD,
+					.ino = parent,
+					.name = name,
+					.name_len = strlen(name),
+					.mode = mode,
+					.valid = fuse_req_ctx(req)->umask,
+					.rdev = (uint32_t)rdev });
 }
 
 void ops_link_fill(struct fuse_lowlevel_ops *ops)

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/hash.h"
+#include "fs/ops/acl.h"
 #include "fs/ops/key.h"
 #include "fs/ops/rec.h"
 
@@ -146,6 +147,29 @@ static int see_order(struct check *c, const struct key_parts *k, const uint8_t *
 	return 0;
 }
 
+/* What acl_set(), acl_chmod() and acl_inherit() keep true together. */
+static void check_acl(struct check *c, const struct key_parts *k, const struct node *n,
+		      const uint8_t *value, size_t len)
+{
+	enum acl_kind kind = acl_kind((struct name){ (const char *)k->rest, k->rest_len });
+	bool says_all = false;
+	uint32_t mode = 0;
+	struct acl acl;
+
+	if (kind == ACL_NONE)
+		return;
+	if (acl_decode(&acl, value, len) < 0) {
+		PROBLEM(c, "inode %llu: an ACL does not decode", ULL(k->ino));
+		return;
+	}
+	mode = acl_mode(&acl, &says_all);
+	if (kind == ACL_DEFAULT && !S_ISDIR(n->rec.mode))
+		PROBLEM(c, "inode %llu: a default ACL, but it is no directory", ULL(k->ino));
+	if (kind == ACL_ACCESS && (says_all || mode != (n->rec.mode & 0777)))
+		PROBLEM(c, "inode %llu: mode %03o, but its ACL says %s%03o", ULL(k->ino),
+			n->rec.mode & 0777, says_all ? "no more than " : "", mode);
+}
+
 static int see_xattr(struct check *c, const struct key_parts *k, const uint8_t *value, size_t len)
 {
 	struct node *n = find(c, k->ino);
@@ -159,6 +183,7 @@ static int see_xattr(struct check *c, const struct key_parts *k, const uint8_t *
 	}
 	n->xattrs++;
 	n->xattr_bytes += k->rest_len + 1;
+	check_acl(c, k, n, value, len);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/mark.h"
+#include "fs/ops/acl.h"
 #include "fs/request.h"
 
 /* ---- names ---------------------------------------------------------------------------------------- */
@@ -135,6 +136,10 @@ int dir_init_new(struct eval *ev, const struct inode *dir, uint32_t mode, struct
 
 int dir_store_new(struct eval *ev, struct inode *dir, struct name name, struct inode *n)
 {
+	int ret = acl_inherit(ev, dir, n);
+
+	if (ret < 0)
+		return ret;
 	if (S_ISDIR(n->rec.mode))
 		dir_add_subdir(dir, 1);
 	return dir_give_name(ev, dir, name, n);

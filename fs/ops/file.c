@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/mark.h"
-#include "fs/ops/dir.h"
+#include "fs/ops/acl.h"
 #include "fs/request.h"
 
 /* ---- rows ----------------------------------------------------------------------------------------- */
@@ -227,19 +227,27 @@ static int create_new(struct eval *ev, struct inode *dir, struct name name)
 
 /*
  * The caller's kernel believed that the name was free, so it has not checked whether the caller may
- * open what is there. Where mode and primary group do not prove it, the kernel has to look again.
+ * open what is there. Where mode and primary group do not prove it, the kernel has to look again: 0, else
+ * 1, or the store's errors.
  */
-static bool may_open(const struct fs_request *rq, const struct inode_rec *rec)
+static int may_open(struct eval *ev, const struct inode *n)
 {
+	const struct fs_request *rq = ev->rq;
+	const struct inode_rec *rec = &n->rec;
 	uint32_t acc = rq->flags & O_ACCMODE;
 	uint32_t want =
 		(acc != O_WRONLY ? 4 : 0) | (acc != O_RDONLY || (rq->flags & O_TRUNC) ? 2 : 0);
 	uint32_t group = rec->mode >> 3, other = rec->mode;
+	int ret;
 
 	if (rq->uid == 0)
 		return true;
 	if (rq->uid == rec->uid)
 		return (rec->mode >> 6 & want) == want;
+	/* Then the mode does not say who may. */
+	ret = acl_is_there(ev, n);
+	if (ret != 0)
+		return ret < 0 ? ret : 0;
 	if (rq->gid == rec->gid)
 		return (group & want) == want;
 	/* It may be one of the caller's other groups. */
@@ -260,14 +268,16 @@ static int open_existing(struct eval *ev, uint64_t ino)
 		return ret;
 	if (S_ISDIR(n.rec.mode))
 		return -EISDIR;
-	if (!S_ISREG(n.rec.mode) || !may_open(rq, &n.rec)) {
+	ret = S_ISREG(n.rec.mode) ? may_open(ev, &n) : 0;
+	if (ret < 0)
+		return ret;
+	if (ret == 0) {
 		MARK("fs.create.kernel-must-look-again");
 		return -ESTALE;
 	}
 	MARK("fs.create.other-was-quicker");
 	ev->reply.old_data_version = n.rec.data_version;
-	if (rq->flags & O_TRUNC)
-		ret = truncate_by_open(ev, &n);
+	ret = rq->flags & O_TRUNC ? truncate_by_open(ev, &n) : 0;
 	if (ret == 0)
 		inode_reply(ev, &n);
 	return ret;

@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include "fs/ops/acl.h"
 #include "fs/ops/file.h"
 #include "fs/ops/orphan.h"
 #include "fs/ops/xattr.h"
@@ -314,8 +315,12 @@ int eval_setattr(struct eval *ev)
 		ret = inode_kill_priv(ev, &n, true);
 	if (ret != 0)
 		return ret;
-	if (rq->valid & FS_SET_MODE)
+	if (rq->valid & FS_SET_MODE) {
 		n.rec.mode = (n.rec.mode & S_IFMT) | (rq->mode & 07777);
+		ret = acl_chmod(ev, &n);
+		if (ret < 0)
+			return ret;
+	}
 	set_times(ev, &n);
 	if (!(rq->valid & FS_SET_SIZE))
 		inode_touch(ev, &n);

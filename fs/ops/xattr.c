@@ -8,13 +8,13 @@
 
 #include <sys/xattr.h>
 
-#include "fs/ops/dir.h"
+#include "fs/ops/acl.h"
 
 #define XATTR_LIST_MAX 65536u /* what listxattr(2) can answer */
 
 static const char capability_name[] = "security.capability";
 
-/* The name spaces that exist here; POSIX ACLs would be stored without being enforced. */
+/* The name spaces that exist here, besides the two names of ACLs. */
 static int name_space_check(struct name name)
 {
 	static const char *const prefixes[] = { "user.", "trusted.", "security." };
@@ -33,44 +33,61 @@ static int name_space_check(struct name name)
 	return -EOPNOTSUPP;
 }
 
+int xattr_get(struct eval *ev, const struct inode *n, struct name name)
+{
+	struct key k;
+
+	if (n->rec.xattr_count == 0)
+		return -ENOENT;
+	key_ino_name(&k, KEY_XATTR, n->ino, name.data, name.len);
+	return eval_get(ev, &k);
+}
+
+void xattr_put(struct eval *ev, struct inode *n, struct name name, bool exists, const void *value,
+	       size_t len)
+{
+	struct key k;
+
+	key_ino_name(&k, KEY_XATTR, n->ino, name.data, name.len);
+	kv_txn_put(ev->txn, k.data, k.len, value, len);
+	if (exists)
+		return;
+	n->rec.xattr_count++;
+	n->rec.xattr_bytes += (uint32_t)name.len + 1;
+}
+
+void xattr_delete(struct eval *ev, struct inode *n, struct name name)
+{
+	struct key k;
+
+	key_ino_name(&k, KEY_XATTR, n->ino, name.data, name.len);
+	eval_delete(ev, &k);
+	n->rec.xattr_count--;
+	n->rec.xattr_bytes -= (uint32_t)name.len + 1;
+}
+
 /* Loads the inode and ev->row = the value if there is one: *exists. */
-static int xattr_load(struct eval *ev, struct inode *n, struct key *k, bool *exists)
+static int xattr_load(struct eval *ev, struct inode *n, bool *exists)
 {
 	struct name name = { ev->rq->name, ev->rq->name_len };
-	int ret = name_space_check(name);
+	int ret = acl_kind(name) ? 0 : name_space_check(name);
 
 	if (ret == 0)
 		ret = inode_load(ev, ev->rq->ino, n);
 	if (ret < 0)
 		return ret;
-	key_ino_name(k, KEY_XATTR, n->ino, name.data, name.len);
-	ret = n->rec.xattr_count > 0 ? eval_get(ev, k) : -ENOENT;
+	ret = xattr_get(ev, n, name);
 	*exists = ret == 0;
 	return ret == -ENOENT ? 0 : ret;
 }
 
-static void xattr_delete(struct eval *ev, struct inode *n, const void *name, size_t name_len)
-{
-	struct key k;
-
-	key_ino_name(&k, KEY_XATTR, n->ino, name, name_len);
-	eval_delete(ev, &k);
-	n->rec.xattr_count--;
-	n->rec.xattr_bytes -= (uint32_t)name_len + 1;
-}
-
 int xattr_drop_capability(struct eval *ev, struct inode *n)
 {
-	size_t len = sizeof(capability_name) - 1;
-	struct key k;
-	int ret;
+	struct name name = { capability_name, sizeof(capability_name) - 1 };
+	int ret = xattr_get(ev, n, name);
 
-	if (n->rec.xattr_count == 0)
-		return 0;
-	key_ino_name(&k, KEY_XATTR, n->ino, capability_name, len);
-	ret = eval_get(ev, &k);
 	if (ret == 0)
-		xattr_delete(ev, n, capability_name, len);
+		xattr_delete(ev, n, name);
 	return ret == -ENOENT ? 0 : ret;
 }
 
@@ -117,10 +134,11 @@ int xattr_drop_some(struct eval *ev, struct inode *n, uint32_t limit)
 	int ret = collect(ev, n, &names);
 
 	for (size_t at = 0; ret == 0 && at < list.len;) {
-		size_t len = strlen((const char *)list.data + at);
+		const char *text = (const char *)list.data + at;
+		struct name name = { text, strlen(text) };
 
-		xattr_delete(ev, n, list.data + at, len);
-		at += len + 1;
+		xattr_delete(ev, n, name);
+		at += name.len + 1;
 	}
 	buf_release(&list);
 	return ret;
@@ -140,9 +158,8 @@ int eval_listxattr(struct eval *ev)
 int eval_getxattr(struct eval *ev)
 {
 	struct inode n;
-	struct key k;
 	bool exists;
-	int ret = xattr_load(ev, &n, &k, &exists);
+	int ret = xattr_load(ev, &n, &exists);
 
 	if (ret < 0)
 		return ret;
@@ -172,36 +189,36 @@ static int set_check(const struct fs_request *rq, const struct inode *n, bool ex
 int eval_setxattr(struct eval *ev)
 {
 	const struct fs_request *rq = ev->rq;
+	struct name name = { rq->name, rq->name_len };
 	struct inode n;
-	struct key k;
 	bool exists;
-	int ret = xattr_load(ev, &n, &k, &exists);
+	int ret = xattr_load(ev, &n, &exists);
 
 	if (ret == 0)
 		ret = set_check(rq, &n, exists);
+	if (ret == 0 && acl_kind(name))
+		ret = acl_set(ev, &n, exists);
+	else if (ret == 0)
+		xattr_put(ev, &n, name, exists, rq->data, rq->data_len);
 	if (ret < 0)
 		return ret;
-	kv_txn_put(ev->txn, k.data, k.len, rq->data, rq->data_len);
-	if (!exists) {
-		n.rec.xattr_count++;
-		n.rec.xattr_bytes += (uint32_t)rq->name_len + 1;
-	}
 	inode_touch(ev, &n);
 	return inode_store(ev, &n);
 }
 
 int eval_removexattr(struct eval *ev)
 {
+	struct name name = { ev->rq->name, ev->rq->name_len };
 	struct inode n;
-	struct key k;
 	bool exists;
-	int ret = xattr_load(ev, &n, &k, &exists);
+	int ret = xattr_load(ev, &n, &exists);
 
 	if (ret < 0)
 		return ret;
+	/* As Linux has it: there is no ACL afterwards, which is all that was asked. */
 	if (!exists)
-		return -ENODATA;
-	xattr_delete(ev, &n, ev->rq->name, ev->rq->name_len);
+		return acl_kind(name) ? 0 : -ENODATA;
+	xattr_delete(ev, &n, name);
 	inode_touch(ev, &n);
 	return inode_store(ev, &n);
 }

@@ -321,6 +321,11 @@ bool content_touches(const struct hist_op *op, uint64_t *ino)
 /* Writes and changes of owner clear the other two. */
 #define MODE_BITS 01777u
 
+static bool sets_acl(const struct hist_op *op)
+{
+	return op->rq.op == FS_SETXATTR && hist_names(op, FS_ACL_ACCESS);
+}
+
 /* State: 0: nobody has looked yet; else bits + 1. Which bits creation gives depends on umask and directory,
  * so the first look decides. */
 static bool mode_step(void *ctx, uint32_t state, const struct wgl_op *w, uint32_t *next)
@@ -332,6 +337,8 @@ static bool mode_step(void *ctx, uint32_t state, const struct wgl_op *w, uint32_
 	*next = state;
 	if (op->rq.op == FS_SETATTR && (op->rq.valid & FS_SET_MODE))
 		*next = (op->rq.mode & MODE_BITS) + 1;
+	if (sets_acl(op)) /* what it makes of the bits is not looked into */
+		*next = 0;
 	if (w->open || !(op->known & HIST_MODE))
 		return true;
 	if (*next == 0)
@@ -349,7 +356,7 @@ bool mode_touches(const struct hist_op *op, uint64_t *ino)
 	*ino = op->rq.ino;
 	if (op->done && op->status != 0)
 		return false;
-	if (op->rq.op == FS_SETATTR && (op->rq.valid & FS_SET_MODE))
+	if ((op->rq.op == FS_SETATTR && (op->rq.valid & FS_SET_MODE)) || sets_acl(op))
 		return true;
 	*ino = op->reply.attr.ino;
 	return op->done && (op->known & HIST_MODE) && (op->known & HIST_INO);

@@ -242,6 +242,11 @@ static void print_reply(const struct hist_op *op, struct buf *out)
 		print_bytes(out, op->reply.data, op->reply.data_len);
 }
 
+bool hist_names(const struct hist_op *op, const char *name)
+{
+	return op->rq.name_len == strlen(name) && memcmp(op->rq.name, name, op->rq.name_len) == 0;
+}
+
 void history_print(const struct hist_op *op, struct buf *out)
 {
 	buf_printf(out, "#%llu client %u [%llu, ", (unsigned long long)op->id, op->client,

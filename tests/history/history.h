@@ -93,6 +93,9 @@ void history_end(struct history *h, size_t op, uint64_t now_ns, int status,
 void history_set_index(struct history *h, size_t op, uint64_t index); /* also of open ones */
 void history_set_logged(struct history *h, size_t op, bool logged);
 
+/* Is this the name in its request? */
+bool hist_names(const struct hist_op *op, const char *name);
+
 /* One line for people: number, client, time, operation, answer. Without a newline. */
 void history_print(const struct hist_op *op, struct buf *out);
 

@@ -405,6 +405,47 @@ static void classes_around_sessions_are_seen(void **state)
 	kv_txn_free(t.txn);
 }
 
+static void acls_fit_their_modes(void **state)
+{
+	/* u::rw- u:1:rw- g::r-- m::rw- o::---: 0660 */
+	static const uint8_t acl[] = { 2,   0,   0,   0,   1,   0,   6,  0,   255, 255, 255,
+				       255, 2,   0,   6,   0,   1,   0,  0,   0,   4,   0,
+				       4,   0,   255, 255, 255, 255, 16, 0,   6,   0,   255,
+				       255, 255, 255, 32,  0,   0,   0,  255, 255, 255, 255 };
+	struct fsfix *f = *state;
+	struct tree t = tree_make(f);
+	struct inode_rec rec;
+	struct key k;
+
+	kv_txn_free(t.txn);
+	assert_int_equal(fsfix_eval(f, (struct fs_request){ .op = FS_SETXATTR,
+							    .ino = t.file,
+							    .name = FS_ACL_ACCESS,
+							    .name_len = strlen(FS_ACL_ACCESS),
+							    .data = acl,
+							    .data_len = sizeof(acl) }),
+			 0);
+	fsfix_apply(f);
+	fsfix_check(f);
+	t.txn = kv_txn_new(f->view, f->overlay);
+	rec = inode_get(&t, t.file);
+	assert_int_equal(rec.mode & 0777, 0660);
+	rec.mode ^= 0100;
+	inode_put(&t, t.file, &rec);
+	assert_found(&t, "mode 760, but its ACL says 660");
+	key_ino_name(&k, KEY_XATTR, t.file, FS_ACL_ACCESS, strlen(FS_ACL_ACCESS));
+	kv_txn_put(t.txn, k.data, k.len, acl, sizeof(acl) - 1);
+	assert_found(&t, "an ACL does not decode");
+	rec = inode_get(&t, t.file);
+	rec.xattr_count++;
+	rec.xattr_bytes += (uint32_t)strlen(FS_ACL_DEFAULT) + 1;
+	inode_put(&t, t.file, &rec);
+	key_ino_name(&k, KEY_XATTR, t.file, FS_ACL_DEFAULT, strlen(FS_ACL_DEFAULT));
+	kv_txn_put(t.txn, k.data, k.len, acl, sizeof(acl));
+	assert_found(&t, "a default ACL, but it is no directory");
+	kv_txn_free(t.txn);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -418,6 +459,7 @@ int main(void)
 		FSFIX_BOTH(blocks_are_held_against_inodes),
 		FSFIX_BOTH(blocks_without_an_inode_are_found),
 		FSFIX_BOTH(attributes_are_held_against_inodes),
+		FSFIX_BOTH(acls_fit_their_modes),
 		FSFIX_BOTH(counters_are_held_against_all),
 		FSFIX_BOTH(records_that_do_not_decode_are_named),
 		FSFIX_BOTH(a_tree_without_root_is_no_tree),

@@ -87,8 +87,8 @@ static void unknown_name_spaces_are_refused(void **state)
 		const char *name;
 		int want;
 	} cases[] = {
-		{ "system.posix_acl_access", -EOPNOTSUPP },
-		{ "system.posix_acl_default", -EOPNOTSUPP },
+		{ "system.posix_acl_accesses", -EOPNOTSUPP },
+		{ "system.other", -EOPNOTSUPP },
 		{ "nons", -EOPNOTSUPP },
 		{ "other.a", -EOPNOTSUPP },
 		{ "user", -EOPNOTSUPP },
