@@ -41,13 +41,16 @@ enum fs_op {
 	FS_STATFS,
 	FS_ORPHANS,    /* node's own: offset = last ino seen; list of orphans and pending truncates */
 	FS_KV_GET,     /* name = key */
+	FS_GETLK,      /* ino, data = struct fs_lock: the first lock that is in its way, or no data */
+	FS_LOCK_WAIT,  /* ino, data = struct fs_lock: FS_BLOCKED while something is in its way */
 	FS_SEEK = 32,  /* ino, offset, flags (SEEK_DATA, SEEK_HOLE): reply.offset; reply.count 1: no answer
 			* yet, ask again from there */
 	/* changes */
-	FS_SETATTR = 64, /* ino, valid, mode, uid2, gid2, size, atime, mtime */
+	FS_SETATTR = 64, /* ino, valid, mode, uid2, gid2, size, atime, mtime, ino2 as in WRITE */
 	FS_CREATE,       /* ino = parent, name, mode, flags (O_EXCL, O_TRUNC), valid = umask */
 	FS_OPEN_TRUNC,   /* ino: open with O_TRUNC */
-	FS_WRITE,        /* ino, offset, data, flags (O_APPEND: offset is ignored) */
+	FS_WRITE,        /* ino, offset, data, flags (O_APPEND: offset is ignored), ino2 = session id whose locks
+			  * it relies on, or 0: -ENOLCK in any other session */
 	FS_MKDIR,        /* ino = parent, name, mode, valid = umask */
 	FS_RMDIR,        /* ino = parent, name */
 	FS_UNLINK,       /* ino = parent, name */
@@ -63,16 +66,21 @@ enum fs_op {
 	FS_KV_DELETE,
 	FS_SESSION_BEGIN, /* data: FS_SESSION_NAME_SIZE bytes of the session it replaces, or none. Changes
 			   * nothing by itself but is always logged, so a session has begun when it returns */
+	FS_SETLK,         /* ino, data = struct fs_lock: lock, or unlock; fs_lock.h */
+	FS_LOCK_CANCEL,   /* ino, data = struct fs_lock: this waiter waits no more */
+	FS_LOCK_RELEASE,  /* ino, data = struct fs_lock: everything of this kind and owner, waiters included */
 	/* Each of these does what one entry may do and answers how far it came: reply.count bytes. The
 	 * caller asks again for the rest. */
-	FS_ALLOCATE = 96, /* ino, offset, size, flags (enum fs_allocate_flags) */
-	FS_PUNCH,         /* ino, offset, size: zeros without rows where whole blocks allow, size unchanged */
+	FS_ALLOCATE = 96, /* ino, offset, size, flags (enum fs_allocate_flags), ino2 as in WRITE */
+	FS_PUNCH,         /* ino, offset, size: zeros without rows where whole blocks allow, size unchanged; ino2 as in WRITE */
 	FS_COPY_RANGE,    /* ino, offset, size, ino2, data = le64 offset there; count 0: end of file */
 	/* the leader's own, never from clients */
 	FS_ORPHAN_HOLD = 128, /* ino, data = list of le64 session ids that hold it open */
 	FS_RECLAIM,           /* ino, flags: drop up to FS_RECLAIM_BLOCKS blocks, finally the inode */
 	FS_MAKE_ROOT,         /* the first entry of an empty file system */
-	FS_SESSION_END,       /* data: names of sessions that end; they hold nothing any more */
+	FS_SESSION_END,       /* data: names of sessions that end; they hold nothing any more. Reply, and that of
+			       * SESSION_BEGIN: count = how many of them, from the first, lost all they had;
+			       * the others must not end with this entry */
 };
 
 /* How requests name sessions: uuid, then le64 id. */
@@ -143,6 +151,7 @@ int fs_reply_decode(struct fs_reply *reply, const void *data, size_t len);
 bool fs_op_is_read(uint8_t op);
 bool fs_op_is_internal(uint8_t op); /* refused when it comes from a client */
 bool fs_op_grows(uint8_t op);       /* refused with ENOSPC when space runs out; deletes are not */
+bool fs_op_is_lock(uint8_t op);     /* allowed on a mount that is read only */
 const char *fs_op_name(uint8_t op);
 
 /* READDIR's data is a sequence of these. */
@@ -178,6 +187,7 @@ bool fs_orphan_next(const uint8_t **data, size_t *len, struct fs_orphan *o);
 struct fs_stamp {
 	uint64_t index;  /* the entry this will be; makes directory cookies */
 	int64_t wall_ns;
+	uint64_t session_id;  /* whose request it is; 0: nobody's, or not known (reads) */
 	uint32_t step_blocks; /* how many blocks one entry drops at most; 0: FS_RECLAIM_BLOCKS */
 };
 
@@ -203,10 +213,13 @@ struct fs_result {
 int fs_eval(struct kv_txn *txn, const struct fs_request *rq, const struct fs_stamp *stamp,
 	    struct fs_result *result);
 
-/* Keys whose change may unblock or wake others, for the node: the inode a mutation belongs to, or 0. */
+/* The inode that a mutation belongs to, or 0. */
 uint64_t fs_mutation_ino(const struct kv_mutation *m);
 /* Does it touch the orphan list or a pending truncate? Then the leader has work to look for. */
 bool fs_mutation_is_orphan(const struct kv_mutation *m);
+
+/* The inode on which a lock went or changed, so that somebody may get on who waits for it; 0: none. */
+uint64_t fs_mutation_unlocks(const struct kv_mutation *m);
 
 /* Consistency of the whole tree: link counts, parents, orphans, counters, block references; text lines
  * of what is wrong go to out. 0: clean, 1: not, negative: store error. For tests and ctl. */

@@ -25,6 +25,7 @@ enum op_flags {
 	OP_READ = 1,
 	OP_INTERNAL = 2,
 	OP_GROWS = 4,
+	OP_LOCK = 8,
 };
 
 static const struct {
@@ -42,6 +43,8 @@ static const struct {
 	[FS_STATFS] = { "statfs", OP_READ },
 	[FS_ORPHANS] = { "orphans", OP_READ | OP_INTERNAL },
 	[FS_KV_GET] = { "kv-get", OP_READ },
+	[FS_GETLK] = { "getlk", OP_READ | OP_LOCK },
+	[FS_LOCK_WAIT] = { "lock-wait", OP_READ | OP_LOCK },
 	[FS_SEEK] = { "seek", OP_READ },
 	[FS_SETATTR] = { "setattr", 0 },
 	[FS_CREATE] = { "create", OP_GROWS },
@@ -60,6 +63,9 @@ static const struct {
 	[FS_KV_APPEND] = { "kv-append", OP_GROWS },
 	[FS_KV_DELETE] = { "kv-delete", 0 },
 	[FS_SESSION_BEGIN] = { "session-begin", 0 },
+	[FS_SETLK] = { "setlk", OP_LOCK },
+	[FS_LOCK_CANCEL] = { "lock-cancel", OP_LOCK },
+	[FS_LOCK_RELEASE] = { "lock-release", OP_LOCK },
 	[FS_ALLOCATE] = { "allocate", OP_GROWS },
 	[FS_PUNCH] = { "punch", 0 },
 	[FS_COPY_RANGE] = { "copy-range", OP_GROWS },
@@ -92,6 +98,11 @@ bool fs_op_is_internal(uint8_t op)
 bool fs_op_grows(uint8_t op)
 {
 	return op_has(op, OP_GROWS);
+}
+
+bool fs_op_is_lock(uint8_t op)
+{
+	return op_has(op, OP_LOCK);
 }
 
 const char *fs_op_name(uint8_t op)

@@ -312,13 +312,19 @@ static int check_session(struct evaluator *ev, struct kv_txn *txn, struct eval_r
 	return ret;
 }
 
-/* Collects which of the sessions that the request names are there: those end with its entry. */
-static int collect_ends(struct kv_txn *txn, const struct fs_request *fsrq,
+/*
+ * Collects which of the sessions that the request names are there: those end with its entry. Not those that
+ * still hold locks, as somebody else may be given one: the leader names them again.
+ */
+static int collect_ends(struct kv_txn *txn, const struct fs_request *fsrq, const struct buf *reply,
 			const uint8_t self[KV_UUID_SIZE], struct context *cx)
 {
-	const uint8_t *name = fsrq->data;
-	const uint8_t *end = name + fsrq->data_len;
+	struct fs_reply rep = { .count = 0 };
+	const uint8_t *name = fsrq->data, *end;
+	int decoded = fs_reply_decode(&rep, reply->data, reply->len);
 
+	assert(decoded == 0 && rep.count * FS_SESSION_NAME_SIZE <= fsrq->data_len);
+	end = name + rep.count * FS_SESSION_NAME_SIZE;
 	for (; name < end; name += FS_SESSION_NAME_SIZE) {
 		struct kv_session_end e = { .session_id = load_le64(name + KV_UUID_SIZE) };
 		int ret;
@@ -388,6 +394,7 @@ static int settle(struct evaluator *ev, struct kv_txn *txn, struct eval_request 
 static void stamp_request(struct evaluator *ev, const struct eval_request *rq, struct context *cx)
 {
 	cx->stamp.index = ev->tail_index + 1;
+	cx->stamp.session_id = cx->session_id;
 	cx->stamp.step_blocks = ev->limits.step_blocks;
 	cx->stamp.wall_ns = ev->wall_ns();
 	if (cx->stamp.wall_ns <= ev->last_wall_ns)
@@ -423,7 +430,7 @@ static int evaluate_in(struct evaluator *ev, struct kv_txn *txn, struct eval_req
 		ret = fs_eval(txn, &fsrq, &cx->stamp, &res);
 		if (ret == 0 && res.outcome == FS_OK &&
 		    (fsrq.op == FS_SESSION_BEGIN || fsrq.op == FS_SESSION_END))
-			ret = collect_ends(txn, &fsrq, rq->msg.uuid, cx);
+			ret = collect_ends(txn, &fsrq, &res.reply, rq->msg.uuid, cx);
 	}
 	if (ret == 0)
 		ret = settle(ev, txn, rq, cx, &res);

@@ -40,6 +40,7 @@ static void apply_release(struct job_apply *apply)
 	entries_free(apply->entries, apply->entry_count);
 	free(apply->answers);
 	free(apply->session_changes);
+	free(apply->unlocked);
 }
 
 static void read_release(struct job_read *read)

@@ -111,6 +111,8 @@ struct job_apply {
 	size_t session_change_count;
 	uint64_t session_count; /* out: in the state */
 	bool orphans; /* out: an orphan or a large truncate appeared or moved */
+	uint64_t *unlocked; /* out: inodes of whose locks some went or changed */
+	size_t unlocked_count;
 };
 
 struct job_checkpoint {
@@ -186,6 +188,9 @@ struct job_read {
 	bool found;          /* out, session_lookup */
 	uint64_t session_id; /* session_lookup: as in the request; out: of the session */
 	bool session_list;   /* a page of the table behind uuid: data unused; reply: names, by uuid */
+	uint64_t blocked_ino; /* out: no answer yet, FS_BLOCKED; 0: answered */
+	uint64_t seen_index;  /* out, with blocked_ino: of the state that was looked at */
+	uint64_t parked_ms;   /* replica: since when it waits for that; 0: it has not waited */
 };
 
 struct job_load {

@@ -397,6 +397,7 @@ static void on_applied(struct replica *r, struct job_apply *apply)
 	upkeep_count_applied(r, apply);
 	sessions_applied(r, apply);
 	client_answers(r, apply->answers, apply->answer_count);
+	waits_applied(r, apply);
 	if (apply->orphans)
 		r->orphans.pending = true;
 	in.applied.index = last->index;
@@ -508,6 +509,7 @@ void replica_tick(struct replica *r)
 	upkeep_tick(r);
 	sessions_tick(r);
 	orphans_tick(r);
+	waits_tick(r);
 }
 
 void replica_peer_up(struct replica *r, uint64_t node_id)

@@ -449,6 +449,9 @@ void client_on_read_done(struct replica *r, struct job_read *read)
 	} else if (read->client_id == 0) {
 		orphans_listed(r, read);
 	} else {
+		if (waits_park(r, read))
+			return;
+		a.status = read->job.status;
 		r->reads_open--;
 		send_reply(r, read->client_id, read->tag, &a);
 	}
@@ -519,6 +522,7 @@ static void lookup_waiter(struct hnode *node, void *ctx)
 void client_on_installed(struct replica *r)
 {
 	htable_each(&r->waiters, lookup_waiter, r);
+	waits_installed(r);
 }
 
 /* ---- orphan queries ------------------------------------------------------------------------------ */
@@ -631,6 +635,7 @@ void client_init(struct replica *r)
 	list_init(&r->gathering);
 	list_init(&r->gathering_answers);
 	list_init(&r->rounds);
+	waits_init(r);
 }
 
 static void free_client(struct hnode *node, void *ctx)
@@ -660,6 +665,7 @@ void client_release(struct replica *r)
 		buf_release(&c->answer.reply);
 		free(c);
 	}
+	waits_release(r);
 	htable_each(&r->clients, free_client, NULL);
 	htable_each(&r->waiters, free_waiter, NULL);
 	htable_release(&r->clients);
@@ -703,6 +709,7 @@ void replica_client_close(struct replica *r, uint64_t client_id)
 
 	if (!c)
 		return;
+	waits_client_gone(r, client_id);
 	htable_each(&r->waiters, find_waiters, &closing);
 	for (size_t i = 0; i < closing.count; i++)
 		waiter_drop(r, closing.found[i]);

@@ -156,6 +156,9 @@ struct replica {
 	struct list gathering_answers; /* struct confirm, likewise */
 	struct list rounds;    /* struct read_round, in order */
 	uint64_t reads_open;
+	struct list waits; /* struct job_read that wait for a lock to go */
+	size_t wait_count;
+	uint64_t unlocked_index; /* applied here, when a lock went last */
 	uint64_t local_reads, index_reads;
 	uint64_t reads_wait_ms; /* the last round was refused: none before this */
 
@@ -230,6 +233,16 @@ void client_state(struct replica *r);
 /* Takes along the ALIVEs that came since the last beat; the beat's number, 0: there are none. */
 uint64_t client_beat(struct replica *r);
 void client_kept(struct replica *r, const struct kept *kept);
+
+/* waits.c: reads that wait for a lock to go */
+void waits_init(struct replica *r);
+void waits_release(struct replica *r);
+/* Takes a read that is blocked, unless it has waited long enough: then it is answered, with its status. */
+bool waits_park(struct replica *r, struct job_read *read);
+void waits_applied(struct replica *r, const struct job_apply *apply);
+void waits_installed(struct replica *r); /* of a snapshot: whatever changed in it */
+void waits_tick(struct replica *r);
+void waits_client_gone(struct replica *r, uint64_t client_id);
 
 /* orphans.c: leader only */
 void orphans_release(struct replica *r);

@@ -143,10 +143,21 @@ static void collect_answer(struct job_apply *apply, size_t *cap, const struct ra
 	memcpy(apply->answers[apply->answer_count - 1].uuid, head->uuid, KV_UUID_SIZE);
 }
 
+static void collect_unlocked(struct job_apply *apply, size_t *cap, uint64_t ino)
+{
+	if (ino == 0 || (apply->unlocked_count > 0 && apply->unlocked[apply->unlocked_count - 1] == ino))
+		return;
+	if (apply->unlocked_count == *cap) {
+		*cap = *cap ? 2 * *cap : 8;
+		apply->unlocked = mem_realloc(apply->unlocked, *cap * sizeof(*apply->unlocked));
+	}
+	apply->unlocked[apply->unlocked_count++] = ino;
+}
+
 /* What the replica must know of the entries that are applied now. */
 static void collect(struct job_apply *apply)
 {
-	size_t answers_cap = 0, sessions_cap = 0;
+	size_t answers_cap = 0, sessions_cap = 0, unlocked_cap = 0;
 	struct kv_batch_head head;
 	struct kv_batch_iter it;
 	struct kv_mutation m;
@@ -157,8 +168,10 @@ static void collect(struct job_apply *apply)
 		if (e->type != RAFT_ENTRY_NORMAL || !e->data ||
 		    kv_batch_decode(&head, &it, e->data->data, e->data->len) < 0)
 			continue;
-		while (!apply->orphans && kv_batch_next(&it, &m))
-			apply->orphans = fs_mutation_is_orphan(&m);
+		while (kv_batch_next(&it, &m)) {
+			apply->orphans = apply->orphans || fs_mutation_is_orphan(&m);
+			collect_unlocked(apply, &unlocked_cap, fs_mutation_unlocks(&m));
+		}
 		collect_sessions(apply, &sessions_cap, &head);
 		if (head.has_session)
 			collect_answer(apply, &answers_cap, e, &head);
@@ -263,6 +276,7 @@ static int read_request(struct worker *w, struct kv_txn *txn, struct job_read *r
 
 	if (fs_request_decode(&rq, read->data.data, read->data.len) < 0 || !fs_op_is_read(rq.op))
 		return -EINVAL;
+	read->blocked_ino = 0;
 	ret = fs_eval(txn, &rq, &stamp, &res);
 	if (ret < 0) {
 		/* Damage no replica has mended yet; other keys are fine. */
@@ -271,6 +285,9 @@ static int read_request(struct worker *w, struct kv_txn *txn, struct job_read *r
 		ret = -EIO;
 	} else if (res.outcome == FS_ERROR) {
 		ret = res.status;
+	} else if (res.outcome == FS_BLOCKED) {
+		read->blocked_ino = res.blocked_ino;
+		read->seen_index = kv_view_meta(w->view)->applied_index;
 	} else if (rq.op == FS_STATFS) {
 		struct store_space space = { .total_bytes = 0 };
 

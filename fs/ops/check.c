@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "fs/ops/acl.h"
 #include "fs/ops/key.h"
+#include "fs/ops/lock.h"
 #include "fs/ops/rec.h"
 
 /* So many unused numbers below the last used one are searched for stray blocks. */
@@ -227,7 +228,7 @@ static int see(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *val
 	case KEY_TRUNCATE:
 		return see_orphan(c, &k, value, len);
 	default:
-		return 0; /* counters are looked at last, user keys mean what they like */
+		return 0; /* counters and locks are looked at last, user keys mean what they like */
 	}
 }
 
@@ -423,6 +424,8 @@ int fs_check(struct kv_txn *txn, struct buf *out)
 		ret = check_all_inodes(&c);
 	if (ret == 0)
 		ret = check_counters(&c);
+	if (ret == 0)
+		ret = lock_check(txn, out, &c.problems);
 	if (ret == 0 && c.inode_count > 0 && !find(&c, FS_ROOT_INO))
 		PROBLEM(&c, "there is no root directory");
 	htable_each(&c.nodes, free_node, NULL);

@@ -1,6 +1,7 @@
 /* eval.c - one request to one outcome: the dispatch table and what surrounds an operation. */
 #include "fs/ops/eval.h"
 
+#include "base/mark.h"
 #include "fs/request.h"
 
 typedef int (*eval_fn)(struct eval *ev);
@@ -24,6 +25,9 @@ static const eval_fn eval_table[] = {
 	[FS_SEEK] = eval_seek,           [FS_ALLOCATE] = eval_allocate,
 	[FS_PUNCH] = eval_punch,         [FS_COPY_RANGE] = eval_copy_range,
 	[FS_SESSION_BEGIN] = eval_sessions_gone, [FS_SESSION_END] = eval_sessions_gone,
+	[FS_GETLK] = eval_getlk,         [FS_LOCK_WAIT] = eval_lock_wait,
+	[FS_SETLK] = eval_setlk,         [FS_LOCK_CANCEL] = eval_lock_cancel,
+	[FS_LOCK_RELEASE] = eval_lock_release,
 };
 
 int eval_store_error(int ret)
@@ -106,10 +110,23 @@ int eval_statfs(struct eval *ev)
 
 /* ---- the whole ------------------------------------------------------------------------------------ */
 
+/* A change that relies on locks of a session which is not the one it comes in: those locks are gone. */
+static bool is_fenced(const struct eval *ev)
+{
+	const struct fs_request *rq = ev->rq;
+
+	return (rq->op == FS_WRITE || rq->op == FS_SETATTR) && rq->ino2 != 0 &&
+	       rq->ino2 != ev->stamp->session_id;
+}
+
 static int run(struct eval *ev)
 {
 	uint8_t op = ev->rq->op;
 
+	if (is_fenced(ev)) {
+		MARK("fs.lock.write-fenced");
+		return -ENOLCK;
+	}
 	if (op >= ARRAY_SIZE(eval_table) || !eval_table[op])
 		return -ENOSYS;
 	return eval_table[op](ev);

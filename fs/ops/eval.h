@@ -93,5 +93,10 @@ int eval_orphan_hold(struct eval *ev);
 int eval_reclaim(struct eval *ev);
 int eval_sessions_gone(struct eval *ev); /* SESSION_BEGIN, SESSION_END */
 int eval_make_root(struct eval *ev);
+int eval_getlk(struct eval *ev);
+int eval_lock_wait(struct eval *ev);
+int eval_setlk(struct eval *ev);
+int eval_lock_cancel(struct eval *ev);
+int eval_lock_release(struct eval *ev);
 
 #endif

@@ -37,6 +37,65 @@ void key_user(struct key *k, const void *user, size_t user_len)
 	k->len = KEY_CLASS_SIZE + user_len;
 }
 
+void key_lock(struct key *k, uint64_t ino, uint8_t kind, uint64_t session, uint64_t owner, uint64_t start)
+{
+	key_ino(k, KEY_LOCK, ino);
+	k->data[KEY_INO_SIZE] = kind;
+	store_be64(k->data + KEY_LOCK_KIND_SIZE, session);
+	store_be64(k->data + KEY_LOCK_SESSION_SIZE, owner);
+	store_be64(k->data + KEY_LOCK_OWNER_SIZE, start);
+	k->len = KEY_LOCK_SIZE;
+}
+
+void key_holder(struct key *k, uint64_t session, uint64_t ino)
+{
+	key_ino(k, KEY_LOCK_HOLDER, session);
+	store_be64(k->data + KEY_INO_SIZE, ino);
+	k->len = KEY_HOLDER_SIZE;
+}
+
+void key_waiter(struct key *k, uint64_t session, uint64_t owner, uint64_t waiter)
+{
+	key_ino(k, KEY_LOCK_WAITER, session);
+	store_be64(k->data + KEY_INO_SIZE, owner);
+	store_be64(k->data + KEY_INO_SIZE + 8, waiter);
+	k->len = KEY_WAITER_SIZE;
+}
+
+/* The classes of fixed size that begin with more than an inode number. */
+static int parse_lock(struct key_parts *k, const uint8_t *p, size_t len)
+{
+	switch (k->class) {
+	case KEY_LOCK:
+		if (len != KEY_LOCK_SIZE)
+			return -EUCLEAN;
+		k->ino = load_be64(p + KEY_CLASS_SIZE);
+		k->kind = p[KEY_INO_SIZE];
+		k->session = load_be64(p + KEY_LOCK_KIND_SIZE);
+		k->owner = load_be64(p + KEY_LOCK_SESSION_SIZE);
+		k->start = load_be64(p + KEY_LOCK_OWNER_SIZE);
+		return 0;
+	case KEY_LOCK_HOLDER:
+		if (len != KEY_HOLDER_SIZE)
+			return -EUCLEAN;
+		k->session = load_be64(p + KEY_CLASS_SIZE);
+		k->ino = load_be64(p + KEY_INO_SIZE);
+		return 0;
+	default:
+		if (len != KEY_WAITER_SIZE)
+			return -EUCLEAN;
+		k->session = load_be64(p + KEY_CLASS_SIZE);
+		k->owner = load_be64(p + KEY_INO_SIZE);
+		k->start = load_be64(p + KEY_INO_SIZE + 8);
+		return 0;
+	}
+}
+
+static bool class_is_lock(uint8_t class)
+{
+	return class == KEY_LOCK || class == KEY_LOCK_HOLDER || class == KEY_LOCK_WAITER;
+}
+
 static bool class_has_ino(uint8_t class)
 {
 	return class == KEY_INODE || class == KEY_DENTRY || class == KEY_ORDER ||
@@ -72,6 +131,14 @@ int key_parse(struct key_parts *parts, const void *key, size_t key_len)
 	if (key_len < KEY_CLASS_SIZE)
 		return -EUCLEAN;
 	k.class = p[0];
+	if (class_is_lock(k.class)) {
+		int ret = parse_lock(&k, p, key_len);
+
+		k.rest = p + key_len;
+		if (ret == 0)
+			*parts = k;
+		return ret;
+	}
 	if (class_has_ino(k.class)) {
 		if (key_len < KEY_INO_SIZE)
 			return -EUCLEAN;
@@ -106,4 +173,15 @@ bool fs_mutation_is_orphan(const struct kv_mutation *m)
 {
 	return m->type == KV_PUT && m->key_len == KEY_INO_SIZE &&
 	       (m->key[0] == KEY_ORPHAN || m->key[0] == KEY_TRUNCATE);
+}
+
+uint64_t fs_mutation_unlocks(const struct kv_mutation *m)
+{
+	struct key_parts parts;
+
+	/* A put may shorten a lock, or make it one to read. */
+	if ((m->type != KV_PUT && m->type != KV_DELETE) || m->key_len != KEY_LOCK_SIZE ||
+	    m->key[0] != KEY_LOCK)
+		return 0;
+	return key_parse(&parts, m->key, m->key_len) == 0 ? parts.ino : 0;
 }

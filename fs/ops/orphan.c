@@ -16,6 +16,7 @@
 
 #include "base/mark.h"
 #include "fs/ops/file.h"
+#include "fs/ops/lock.h"
 #include "fs/ops/xattr.h"
 #include "fs/request.h"
 
@@ -231,7 +232,8 @@ static int gone_row(void *ctx, const uint8_t *key, size_t key_len, const uint8_t
 
 /*
  * Sessions end: orphans name them as holders no more. What the bounds leave out does no harm: the names
- * tell people who held a file; whether it is still held is asked before it is reclaimed.
+ * tell people who held a file; whether it is still held is asked before it is reclaimed. Locks are another
+ * matter: who does not lose them all does not end.
  */
 int eval_sessions_gone(struct eval *ev)
 {
@@ -246,6 +248,10 @@ int eval_sessions_gone(struct eval *ev)
 		return -EINVAL;
 	if (g.count == 0)
 		return 0;
+	ret = lock_sessions_gone(ev, g.names, g.count, &g.count);
+	if (ret < 0)
+		return ret;
+	ev->reply.count = g.count;
 	key_ino(&from, KEY_ORPHAN, 0);
 	ret = kv_txn_scan(ev->txn, from.data, KEY_CLASS_SIZE, from.data, from.len, gone_row, &g);
 	for (size_t i = 0; i < g.changed.count && ret >= 0; i++) {

@@ -11,6 +11,9 @@
 #define ORPHAN_REC_VERSION 1
 #define TRUNCATE_REC_VERSION 1
 #define COUNTERS_REC_VERSION 1
+#define LOCK_REC_VERSION 1
+#define HOLDER_REC_VERSION 1
+#define WAITER_REC_VERSION 1
 
 #define SIZE_UNIT 4096u /* a file's last piece counts whole */
 
@@ -266,6 +269,99 @@ int counters_rec_decode(struct counters_rec *rec, const void *data, size_t len)
 	r.inode_count = cursor_le64(&c);
 	r.bytes_used = cursor_le64(&c);
 	if (version != COUNTERS_REC_VERSION || !cursor_at_end(&c))
+		return -EUCLEAN;
+	*rec = r;
+	return 0;
+}
+
+static bool lock_range_valid(uint8_t type, uint64_t start, uint64_t end)
+{
+	return (type == FS_LOCK_READ || type == FS_LOCK_WRITE) && start <= end && end <= FS_LOCK_END_MAX;
+}
+
+/*
+ * Lock record.             off size
+ *   version, now 1           0   1
+ *   type: 1 read, 2 write    1   1
+ *   last byte                2   8
+ *   pid                     10   4
+ */
+void lock_rec_encode(const struct lock_rec *rec, struct buf *out)
+{
+	buf_put_u8(out, LOCK_REC_VERSION);
+	buf_put_u8(out, rec->type);
+	buf_put_le64(out, rec->end);
+	buf_put_le32(out, rec->pid);
+}
+
+int lock_rec_decode(struct lock_rec *rec, const void *data, size_t len)
+{
+	struct cursor c = cursor_init(data, len);
+	uint8_t version = cursor_u8(&c);
+	struct lock_rec r = { .type = cursor_u8(&c) };
+
+	r.end = cursor_le64(&c);
+	r.pid = cursor_le32(&c);
+	if (version != LOCK_REC_VERSION || !cursor_at_end(&c) || !lock_range_valid(r.type, 0, r.end))
+		return -EUCLEAN;
+	*rec = r;
+	return 0;
+}
+
+/*
+ * Lock count of a session. off size
+ *   version, now 1           0   1
+ *   locks, never 0           1   4
+ */
+void holder_rec_encode(uint32_t count, struct buf *out)
+{
+	buf_put_u8(out, HOLDER_REC_VERSION);
+	buf_put_le32(out, count);
+}
+
+int holder_rec_decode(uint32_t *count, const void *data, size_t len)
+{
+	struct cursor c = cursor_init(data, len);
+	uint8_t version = cursor_u8(&c);
+	uint32_t n = cursor_le32(&c);
+
+	if (version != HOLDER_REC_VERSION || !cursor_at_end(&c) || n == 0)
+		return -EUCLEAN;
+	*count = n;
+	return 0;
+}
+
+/*
+ * Waiter record.           off size
+ *   version, now 1           0   1
+ *   kind                     1   1   1 POSIX, 2 flock
+ *   type: 1 read, 2 write    2   1
+ *   ino                      3   8
+ *   first byte              11   8
+ *   last byte               19   8
+ */
+void waiter_rec_encode(const struct waiter_rec *rec, struct buf *out)
+{
+	buf_put_u8(out, WAITER_REC_VERSION);
+	buf_put_u8(out, rec->kind);
+	buf_put_u8(out, rec->type);
+	buf_put_le64(out, rec->ino);
+	buf_put_le64(out, rec->start);
+	buf_put_le64(out, rec->end);
+}
+
+int waiter_rec_decode(struct waiter_rec *rec, const void *data, size_t len)
+{
+	struct cursor c = cursor_init(data, len);
+	uint8_t version = cursor_u8(&c);
+	struct waiter_rec r = { .kind = cursor_u8(&c) };
+
+	r.type = cursor_u8(&c);
+	r.ino = cursor_le64(&c);
+	r.start = cursor_le64(&c);
+	r.end = cursor_le64(&c);
+	if (version != WAITER_REC_VERSION || !cursor_at_end(&c) || r.kind < FS_LOCK_POSIX ||
+	    r.kind > FS_LOCK_FLOCK || r.ino == 0 || !lock_range_valid(r.type, r.start, r.end))
 		return -EUCLEAN;
 	*rec = r;
 	return 0;

@@ -10,6 +10,7 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "fs/fs.h"
+#include "fs/fs_lock.h"
 
 #define INODE_NO_TRUNCATE UINT32_MAX
 
@@ -75,5 +76,28 @@ struct counters_rec {
 
 void counters_rec_encode(const struct counters_rec *rec, struct buf *out);
 int counters_rec_decode(struct counters_rec *rec, const void *data, size_t len);
+
+/* Behind a lock's key. */
+struct lock_rec {
+	uint8_t type; /* enum fs_lock_type, never UNLOCK */
+	uint64_t end; /* last byte */
+	uint32_t pid;
+};
+
+void lock_rec_encode(const struct lock_rec *rec, struct buf *out);
+int lock_rec_decode(struct lock_rec *rec, const void *data, size_t len);
+
+/* How many locks a session has on an inode, or in all. */
+void holder_rec_encode(uint32_t count, struct buf *out);
+int holder_rec_decode(uint32_t *count, const void *data, size_t len);
+
+/* What a waiter waits for. */
+struct waiter_rec {
+	uint8_t kind, type;
+	uint64_t ino, start, end;
+};
+
+void waiter_rec_encode(const struct waiter_rec *rec, struct buf *out);
+int waiter_rec_decode(struct waiter_rec *rec, const void *data, size_t len);
 
 #endif

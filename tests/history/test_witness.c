@@ -155,7 +155,8 @@ static struct fs_request any_request(struct run *r)
 	r->name2[0] = (char)('a' + below(r, 5));
 	snprintf(r->value, sizeof(r->value), "%u", (unsigned int)r->h.count);
 	rq.ino = any_ino(r);
-	rq.ino2 = any_ino(r);
+	if (rq.op == FS_LINK || rq.op == FS_RENAME)
+		rq.ino2 = any_ino(r);
 	rq.mode = rq.op == FS_MKDIR ? 0755 : 0644;
 	rq.offset = rq.op == FS_WRITE || rq.op == FS_READ ? below(r, 10) : 0;
 	rq.size = rq.op == FS_READDIR ? 8192 : below(r, 20);

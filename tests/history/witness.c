@@ -727,10 +727,21 @@ static bool has_name(uint8_t op)
 	}
 }
 
+static bool is_fenced(const struct hist_op *op)
+{
+	return (op->rq.op == FS_WRITE || op->rq.op == FS_SETATTR) && op->rq.ino2 != 0 && op->done &&
+	       op->status == -ENOLCK;
+}
+
 static void run(struct witness *w, const struct hist_op *op, struct verdict *v)
 {
 	struct known_inode *k;
 
+	/* Locks are not in the model; a change that relied on lost ones has no effect. */
+	if (fs_op_is_lock(op->rq.op) || is_fenced(op)) {
+		v->kind = NOT_JUDGED;
+		return;
+	}
 	switch (op->rq.op) {
 	case FS_KV_GET:
 	case FS_KV_PUT:

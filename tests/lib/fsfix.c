@@ -172,6 +172,7 @@ int fsfix_eval(struct fsfix *f, struct fs_request rq)
 {
 	struct fs_stamp stamp = { .index = f->tail + 1,
 				  .wall_ns = f->wall_ns,
+				  .session_id = f->session_id,
 				  .step_blocks = f->step_blocks };
 	bool plain = f->entry_count == 0 && fs_op_is_read(rq.op);
 	struct kv_txn *txn = kv_txn_new(f->view, plain ? NULL : f->overlay);

@@ -44,6 +44,7 @@ struct fsfix {
 	int64_t wall_ns;      /* the next stamp; moves by 1000 with each evaluation */
 	uint32_t uid, gid;    /* of the caller */
 	uint32_t step_blocks; /* of the stamp */
+	uint64_t session_id;  /* whose request it is */
 
 	/* Of the last evaluation. */
 	struct buf encoded;
