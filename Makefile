@@ -289,7 +289,7 @@ export RESULTS SUITE SHORT SEED
 # One job for each core, unless make was told a number.
 PARALLEL = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
 RUN = BUILD=$(abspath $(BUILD)) tests/run
-scripts_in = $(wildcard tests/$(1)/test_*.sh)
+scripts_in = $(wildcard tests/$(1)/test_*.sh tests/$(1)/*/test_*.sh)
 
 .PHONY: sim
 sim: $(BUILD)/tests/sim/sim ## the simulator (build/tests/sim/sim --help)

@@ -23,6 +23,7 @@ struct fs_fuse_options {
 	const char *atime;   /* "noatime" (default), others are refused by the helper */
 	uint32_t max_threads; /* 0: 16 */
 	bool debug;
+	bool local_flock, local_posix; /* such locks are this mount's own affair */
 	double attr_timeout, entry_timeout, negative_timeout; /* upper bounds; 0 */
 };
 
@@ -41,6 +42,8 @@ void fs_fuse_free(struct fs_fuse *fuse);
 
 /* For fs_session_options: which of these inodes has this mount open (counted from the OPEN request)? */
 size_t fs_fuse_held(void *fuse, uint64_t *inos, size_t count);
+/* The session ended: files whose locks it held fail with EIO until they are closed. */
+void fs_fuse_lost(void *fuse, uint64_t session_id);
 bool fs_fuse_killed(void *fuse, uint32_t pid); /* /proc/PID/status: SigPnd, ShdPnd */
 
 #endif

@@ -43,6 +43,9 @@ struct fs_session_options {
 	size_t (*held)(void *ctx, uint64_t *inos, size_t count);
 	/* A session has begun, also each later one: this is its name. Thread: the channel's. NULL: nobody asks. */
 	void (*begun)(void *ctx, const uint8_t name[FS_SESSION_NAME_SIZE]);
+	/* A session ended, and all that it gave. What is submitted from now on goes into another one, and what
+	 * was never sent has gone there already. Thread: the channel's, holding no lock. NULL: nobody asks. */
+	void (*lost)(void *ctx, uint64_t session_id);
 	/* Is SIGKILL pending for the process (or thread) that made the request? NULL: no. */
 	bool (*killed)(void *ctx, uint32_t pid);
 	void *ctx;
@@ -66,12 +69,16 @@ void fs_session_free(struct fs_session *s);
  * a connection: it waits. *ticket for fs_session_interrupt(); may be NULL. Any thread. */
 int fs_session_submit(struct fs_session *s, const struct fs_request *rq, uint32_t pid, fs_reply_fn fn,
 		      void *ctx, uint64_t *ticket);
+/* The same, but never sends by itself: for callbacks, which must not block in the channel. */
+int fs_session_submit_aside(struct fs_session *s, const struct fs_request *rq, uint32_t pid,
+			    fs_reply_fn fn, void *ctx, uint64_t *ticket);
 /* submit and wait; *reply and what it points to live in *hold, which the caller releases. */
 int fs_session_call(struct fs_session *s, const struct fs_request *rq, struct fs_reply *reply,
 		    struct buf *hold);
 /* The caller got a signal. Never sent: answered -EINTR now. Sent: answered -EINTR only when killed()
  * says so, else goes on waiting (asked again by the timer, which is also who answers: the caller may hold
- * locks that the callback takes). Unknown tickets are ignored. Any thread. */
+ * locks that the callback takes). FS_LOCK_WAIT, which changes nothing, is answered -EINTR in any case, and
+ * FS_LOCK_CANCEL only when killed() says so. Unknown tickets are ignored. Any thread. */
 void fs_session_interrupt(struct fs_session *s, uint64_t ticket);
 
 /* From the channel; one thread at a time. */
@@ -88,6 +95,7 @@ struct fs_session_stats {
 };
 /* Is what the session gave still certain? Locks, delegations and the like must be asked this at each use. */
 bool fs_session_is_kept(struct fs_session *s);
+uint64_t fs_session_id(struct fs_session *s); /* 0: none has begun yet */
 void fs_session_stats(struct fs_session *s, struct fs_session_stats *stats);
 
 #endif

@@ -19,6 +19,11 @@ enum mount_exit {
 
 #define MOUNT_ADDRESSES_MAX 16
 
+enum mount_local_lock {
+	MOUNT_LOCAL_FLOCK = 1,
+	MOUNT_LOCAL_POSIX = 2,
+};
+
 struct mount_options {
 	bool ro, nodev, nosuid, noexec, remount;
 	bool allow_other, no_allow_other, no_acl;
@@ -32,6 +37,8 @@ struct mount_options {
 	uint64_t snapshot_interval;
 	uint64_t session_ttl_ms;
 	const char *log_level, *log_file, *listen, *fsname;
+	const char *local_lock;  /* as given; NULL: none */
+	unsigned local_locks;    /* enum mount_local_lock */
 	unsigned long flags_set, flags_cleared; /* MS_...: what a remount says about them */
 };
 

@@ -47,6 +47,8 @@ const struct opt mount_options_table[] = {
 	  .help = "with softerr: tenths of a second that an operation waits", .min = 1, .max = 36000 },
 	{ .name = "mount_timeout", .kind = OPT_U64, .offset = AT(mount_timeout_s), .value = "SECONDS", .def = "60",
 	  .help = "how long mounting waits for a node and for quorum", .min = 1, .max = 3600 },
+	{ .name = "local_lock", .kind = OPT_STRING, .offset = AT(local_lock), .value = "KIND", .def = "none",
+	  .help = "locks that only this mount sees: none, flock, posix or all" },
 	{ .name = "attr_timeout", .kind = OPT_SECONDS, .offset = AT(attr_timeout), .value = "SECONDS", .def = "0",
 	  .help = "upper bound for attributes cached by the kernel; above 0 other nodes' changes show late" },
 	{ .name = "entry_timeout", .kind = OPT_SECONDS, .offset = AT(entry_timeout), .value = "SECONDS", .def = "0",
@@ -247,6 +249,29 @@ static int last_of_pair(const char *list, const struct pair *pair)
 	return said;
 }
 
+static int parse_local_lock(struct mount_options *o, struct err *err)
+{
+	static const struct {
+		const char *name;
+		unsigned locks;
+	} kinds[] = {
+		{ "none", 0 },
+		{ "flock", MOUNT_LOCAL_FLOCK },
+		{ "posix", MOUNT_LOCAL_POSIX },
+		{ "all", MOUNT_LOCAL_FLOCK | MOUNT_LOCAL_POSIX },
+	};
+
+	if (!o->local_lock)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (strcmp(o->local_lock, kinds[i].name) != 0)
+			continue;
+		o->local_locks = kinds[i].locks;
+		return 0;
+	}
+	return err_set(err, -EINVAL, "option 'local_lock=%s': it is none, flock, posix or all", o->local_lock);
+}
+
 int mount_options_parse(char *list, bool sloppy, struct mount_options *o, struct err *err)
 {
 	int said[ARRAY_SIZE(pairs)];
@@ -266,5 +291,5 @@ int mount_options_parse(char *list, bool sloppy, struct mount_options *o, struct
 	}
 	if (o->hard && o->softerr)
 		return err_set(err, -EINVAL, "the options 'hard' and 'softerr' exclude each other");
-	return 0;
+	return parse_local_lock(o, err);
 }

@@ -207,6 +207,14 @@ static size_t held(void *ctx, uint64_t *inos, size_t count)
 	return s->fuse ? fs_fuse_held(s->fuse, inos, count) : 0;
 }
 
+static void lost(void *ctx, uint64_t session_id)
+{
+	struct served *s = ctx;
+
+	if (s->fuse)
+		fs_fuse_lost(s->fuse, session_id);
+}
+
 static void begun(void *ctx, const uint8_t name[FS_SESSION_NAME_SIZE])
 {
 	struct served *s = ctx;
@@ -224,6 +232,7 @@ static void open_session(struct served *s, const struct fs_channel_ops *ops, voi
 		.move_ms = s->args->source.address_count > 1 ? 3000 : 0,
 		.held = held,
 		.begun = begun,
+		.lost = lost,
 		.killed = killed,
 		.ctx = s,
 	};
@@ -364,6 +373,8 @@ static int mount_fuse(struct served *s, struct err *err)
 		.atime = "noatime",
 		.max_threads = (uint32_t)o->max_threads,
 		.debug = o->debug,
+		.local_flock = (o->local_locks & MOUNT_LOCAL_FLOCK) != 0,
+		.local_posix = (o->local_locks & MOUNT_LOCAL_POSIX) != 0,
 		.attr_timeout = o->attr_timeout,
 		.entry_timeout = o->entry_timeout,
 		.negative_timeout = o->negative_timeout,

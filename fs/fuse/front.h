@@ -13,11 +13,13 @@
 #include <stdatomic.h>
 
 #include "base/base.h"
+#include "base/buf.h"
 #include "base/list.h"
 #include "fs/fs.h"
 #include "fs/fs_fuse.h"
 #include "fs/fuse/init.h"
 #include "fs/fuse/kinode.h"
+#include "fs/fuse/klock.h"
 #include "fs/fuse/mount.h"
 #include "fs/fuse/notify.h"
 
@@ -31,6 +33,9 @@ struct fs_fuse {
 	struct mount_point mount;
 	struct init_patch init;
 	struct kinode_table inodes;
+	struct klock_table locks;
+	_Atomic uint64_t next_fh;     /* handles are numbered, and no number is used twice */
+	_Atomic uint64_t next_waiter; /* likewise those who wait for a lock */
 	struct notifier notifier;
 	atomic_uint creates; /* CREATE requests under way: inode not known yet */
 	sem_t stop;          /* fs_fuse_stop(), and the end of run */
@@ -61,6 +66,11 @@ struct op {
 	bool tells_attr;   /* the reply carries attributes to the kernel */
 	bool changes;      /* data or size of ino: kinode_change_begin() and end around it */
 	bool is_writepage; /* pages of a mapping: no caller, so nothing may be refused or cleared */
+	uint64_t fh;
+	uint64_t fence;      /* session whose locks the data relies on; 0: none */
+	struct fs_lock lock; /* of lock requests */
+	int status;          /* what a lock request ends with, once it has cleaned up */
+	struct buf data;     /* read, but not yet known to be read under the lock */
 	struct fs_attr attr;
 };
 
@@ -68,6 +78,10 @@ struct op {
 struct op *op_new(fuse_req_t req, op_done_fn done);
 /* Fills in the caller and submits; answers by itself when it cannot. rq is borrowed. */
 void op_submit(struct op *op, struct fs_request *rq);
+/* From the op's own done function, instead of replying: submits another request, whose answer goes to op->done. */
+void op_submit_again(struct op *op, struct fs_request *rq);
+/* Instead of op_submit(): 0 or a negative errno. */
+void op_reply_now(struct op *op, int status);
 /* Drops stale pages by the notifier when op->attr tells so, then calls finish(op). */
 void op_finish_coherent(struct op *op, void (*finish)(struct op *op));
 
@@ -91,5 +105,14 @@ void ops_file_fill(struct fuse_lowlevel_ops *ops);   /* open create read write f
 void ops_space_fill(struct fuse_lowlevel_ops *ops);  /* fallocate lseek copy_file_range */
 void ops_link_fill(struct fuse_lowlevel_ops *ops);   /* *link rename mknod */
 void ops_xattr_fill(struct fuse_lowlevel_ops *ops);
+void ops_lock_fill(struct fuse_lowlevel_ops *ops, const struct fs_fuse_options *options);
+
+/* ops_lock.c: a descriptor is closed; answers req. */
+void lock_flush(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi);
+/* A handle is gone; releases aside what was locked through it. */
+void lock_handle_gone(struct fs_fuse *fuse, uint64_t ino, uint64_t fh);
+/* From a read's done function, with op->fence set and the session not kept: replies once it is known whether
+ * the locks were still there. data is copied. */
+void lock_confirm_read(struct op *op, const void *data, size_t len);
 
 #endif

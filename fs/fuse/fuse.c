@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "base/mark.h"
 #include "fs/fuse/front.h"
 
 #define DEFAULT_THREADS 16u
@@ -60,6 +61,7 @@ static struct fuse_session *make_session(struct fs_fuse *fuse)
 	ops_space_fill(&ops);
 	ops_link_fill(&ops);
 	ops_xattr_fill(&ops);
+	ops_lock_fill(&ops, &fuse->options);
 	struct fuse_session *se = fuse_session_new(&args, &ops, sizeof(ops), fuse);
 
 	fuse_opt_free_args(&args);
@@ -72,6 +74,7 @@ static void fuse_release(struct fs_fuse *fuse)
 	free((char *)fuse->options.source);
 	mount_point_release(&fuse->mount);
 	kinode_table_release(&fuse->inodes);
+	klock_table_release(&fuse->locks);
 	sem_destroy(&fuse->stop);
 	free(fuse);
 }
@@ -85,6 +88,9 @@ int fs_fuse_mount(const struct fs_fuse_options *options, struct fs_fuse **out, s
 	fuse->options.mountpoint = mem_strdup(options->mountpoint);
 	fuse->options.source = mem_strdup(options->source ? options->source : "quorumfs");
 	kinode_table_init(&fuse->inodes);
+	klock_table_init(&fuse->locks);
+	atomic_init(&fuse->next_fh, 1);
+	atomic_init(&fuse->next_waiter, 1);
 	sem_init(&fuse->stop, 0, 0);
 	int ret = mount_attach(&fuse->options, &fuse->mount, &fd, err);
 
@@ -288,6 +294,18 @@ size_t fs_fuse_held(void *ctx, uint64_t *inos, size_t count)
 		if (kinode_is_open(&fuse->inodes, inos[i]) || atomic_load(&fuse->creates) > 0)
 			inos[held++] = inos[i];
 	return held;
+}
+
+void fs_fuse_lost(void *ctx, uint64_t session_id)
+{
+	struct fs_fuse *fuse = ctx;
+	size_t count = klock_lost(&fuse->locks, session_id, atomic_load(&fuse->next_fh));
+
+	if (count == 0)
+		return;
+	MARK("fs.fuse.lock.lost");
+	log_error("fuse", "locks were lost with session %llu: until they are closed, EIO for files=%zu",
+		  (unsigned long long)session_id, count);
 }
 
 /* Is bit SIGKILL - 1 set in the hexadecimal mask after the field's name? */

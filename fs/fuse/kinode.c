@@ -111,16 +111,19 @@ void kinode_open(struct kinode_table *t, uint64_t ino)
 	pthread_mutex_unlock(&t->lock);
 }
 
-void kinode_close(struct kinode_table *t, uint64_t ino)
+bool kinode_close(struct kinode_table *t, uint64_t ino)
 {
+	bool last = true;
+
 	pthread_mutex_lock(&t->lock);
 	struct kinode *i = find(t, ino);
 
 	if (i && i->opens > 0) {
-		i->opens--;
+		last = --i->opens == 0;
 		drop_if_unused(t, i);
 	}
 	pthread_mutex_unlock(&t->lock);
+	return last;
 }
 
 bool kinode_is_open(struct kinode_table *t, uint64_t ino)

@@ -40,7 +40,8 @@ void kinode_lookup(struct kinode_table *t, const struct fs_attr *attr);
 void kinode_forget(struct kinode_table *t, uint64_t ino, uint64_t count);
 
 void kinode_open(struct kinode_table *t, uint64_t ino);
-void kinode_close(struct kinode_table *t, uint64_t ino);
+/* True: nobody has it open any more. */
+bool kinode_close(struct kinode_table *t, uint64_t ino);
 bool kinode_is_open(struct kinode_table *t, uint64_t ino);
 
 /*

@@ -26,8 +26,10 @@ struct op *op_new(fuse_req_t req, op_done_fn done)
 
 static void op_unref(struct op *op)
 {
-	if (atomic_fetch_sub(&op->refs, 1) == 1)
-		free(op);
+	if (atomic_fetch_sub(&op->refs, 1) != 1)
+		return;
+	buf_release(&op->data);
+	free(op);
 }
 
 static void interrupted(fuse_req_t req, void *data)
@@ -66,11 +68,37 @@ static int name_check(const char *name, size_t len)
 	return name && len > FS_NAME_MAX ? -ENAMETOOLONG : 0;
 }
 
+typedef int (*submit_fn)(struct fs_session *s, const struct fs_request *rq, uint32_t pid, fs_reply_fn fn,
+			 void *ctx, uint64_t *ticket);
+
+/* 0: op->done was or will be called. The caller holds a reference meanwhile. */
+static int submit(struct op *op, const struct fs_request *rq, submit_fn how)
+{
+	uint32_t pid = (uint32_t)fuse_req_ctx(op->req)->pid;
+	uint64_t ticket = 0;
+
+	atomic_fetch_add(&op->refs, 1); /* the callback's */
+	fuse_req_interrupt_func(op->req, interrupted, op);
+	int ret = how(op->fuse->session, rq, pid, answered, op, &ticket);
+
+	if (ret < 0) {
+		fuse_req_interrupt_func(op->req, NULL, NULL);
+		op_unref(op);
+		return ret;
+	}
+	/* It may be answered by now, and the next one submitted, whose ticket is greater and stays. */
+	uint64_t last = atomic_load(&op->ticket);
+
+	while (last < ticket && !atomic_compare_exchange_weak(&op->ticket, &last, ticket))
+		;
+	if (atomic_load(&op->interrupted))
+		fs_session_interrupt(op->fuse->session, ticket);
+	return 0;
+}
+
 void op_submit(struct op *op, struct fs_request *rq)
 {
 	const struct fuse_ctx *caller = fuse_req_ctx(op->req);
-	uint32_t pid = (uint32_t)caller->pid;
-	uint64_t ticket = 0;
 
 	if (op->changes)
 		kinode_change_begin(&op->fuse->inodes, op->ino);
@@ -80,27 +108,31 @@ void op_submit(struct op *op, struct fs_request *rq)
 	rq->gid = op->is_writepage ? 0 : caller->gid;
 	if (ret == 0)
 		ret = name_check(rq->name2, rq->name2_len);
-	if (ret == 0 && op->fuse->options.read_only && !fs_op_is_read(rq->op))
+	if (ret == 0 && op->fuse->options.read_only && !fs_op_is_read(rq->op) && !fs_op_is_lock(rq->op))
 		ret = -EROFS;
-	if (ret == 0) {
-		atomic_fetch_add(&op->refs, 1); /* the callback's */
-		fuse_req_interrupt_func(op->req, interrupted, op);
-		ret = fs_session_submit(op->fuse->session, rq, pid, answered, op, &ticket);
-		if (ret < 0) {
-			fuse_req_interrupt_func(op->req, NULL, NULL);
-			op_unref(op);
-		}
-	}
-	if (ret < 0) {
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): our own reference is still there */
+	if (ret == 0)
+		ret = submit(op, rq, fs_session_submit);
+	if (ret < 0)
 		op_done(op, ret, NULL);
-	} else {
-		/* The request may be answered and gone by now; the op is still ours, a ticket may
-		 * be old. */
-		atomic_store(&op->ticket, ticket);
-		if (atomic_load(&op->interrupted))
-			fs_session_interrupt(op->fuse->session, ticket);
-	}
+	op_unref(op);
+}
+
+void op_submit_again(struct op *op, struct fs_request *rq)
+{
+	const struct fuse_ctx *caller = fuse_req_ctx(op->req);
+
+	assert(!op->changes);
+	rq->uid = caller->uid;
+	rq->gid = caller->gid;
+	int ret = submit(op, rq, fs_session_submit_aside);
+
+	if (ret < 0) /* the session ends: nothing can be submitted any more, whatever it would be */
+		op_reply_error(op, ret);
+}
+
+void op_reply_now(struct op *op, int status)
+{
+	fuse_reply_err(op->req, -status);
 	op_unref(op);
 }
 

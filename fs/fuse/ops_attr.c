@@ -26,7 +26,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 /* Never waits for a notifier: a truncation holds back the kernel's write-back of this inode. */
 static void done_setattr(struct op *op, int status, const struct fs_reply *reply)
 {
-	if (status == 0 && !reply->has_attr)
+	if (status == -ENOLCK || (status == 0 && !reply->has_attr))
 		status = -EIO;
 	if (status < 0) {
 		op_reply_error(op, status);
@@ -86,13 +86,19 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
 		.mtime_ns = nanoseconds(&st->st_mtim),
 	};
 
-	(void)fi;
 	if (rq.valid == 0) {
 		op_getattr(req, ino, NULL);
 		return;
 	}
 	struct op *op = op_new(req, done_setattr);
+	struct fs_fuse *fuse = op->fuse;
 
+	/* A path has no handle that could have lost its locks. */
+	if ((rq.valid & FS_SET_SIZE) &&
+	    klock_use(&fuse->locks, ino, fi ? fi->fh : UINT64_MAX, &rq.ino2) < 0) {
+		op_reply_now(op, -EIO);
+		return;
+	}
 	op->ino = ino;
 	op->changes = true;
 	op_submit(op, &rq);

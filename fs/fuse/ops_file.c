@@ -38,6 +38,7 @@ static bool is_direct(const struct fs_fuse *fuse, uint32_t flags)
 static struct fuse_file_info file_info(const struct op *op)
 {
 	return (struct fuse_file_info){
+		.fh = atomic_fetch_add(&op->fuse->next_fh, 1),
 		.flags = (int)op->flags,
 		.keep_cache = op->keep_cache,
 		.direct_io = is_direct(op->fuse, op->flags),
@@ -102,8 +103,9 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 {
 	struct fs_fuse *fuse = fuse_req_userdata(req);
 
-	(void)fi;
-	kinode_close(&fuse->inodes, ino);
+	lock_handle_gone(fuse, ino, fi->fh);
+	if (kinode_close(&fuse->inodes, ino))
+		klock_forget(&fuse->locks, ino);
 	fuse_reply_err(req, 0);
 }
 
@@ -163,6 +165,8 @@ static void done_read(struct op *op, int status, const struct fs_reply *reply)
 {
 	if (status < 0)
 		op_reply_error(op, status);
+	else if (op->fence != 0 && !fs_session_is_kept(op->fuse->session))
+		lock_confirm_read(op, reply->data, min_u64(reply->data_len, op->size));
 	else
 		fuse_reply_buf(op->req, reply->data, min_u64(reply->data_len, op->size));
 }
@@ -172,7 +176,13 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 {
 	struct op *op = op_new(req, done_read);
 
-	(void)fi;
+	int ret = klock_use(&op->fuse->locks, ino, fi->fh, &op->fence);
+
+	if (ret < 0) {
+		op_reply_now(op, ret);
+		return;
+	}
+	op->ino = ino;
 	op->size = size;
 	kinode_read(&op->fuse->inodes, ino);
 	op_submit(op, &(struct fs_request){
@@ -205,7 +215,7 @@ static void done_write(struct op *op, int status, const struct fs_reply *reply)
 	uint64_t ino = op->ino;
 
 	if (status < 0) {
-		op_reply_error(op, status);
+		op_reply_error(op, status == -ENOLCK ? -EIO : status);
 		return;
 	}
 	bool elsewhere = (op->flags & O_APPEND) && reply->offset != op->offset;
@@ -231,6 +241,12 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 		.flags = fi->writepage ? 0 : (uint32_t)fi->flags & O_APPEND,
 	};
 
+	int ret = klock_use(&op->fuse->locks, ino, fi->fh, &rq.ino2);
+
+	if (ret < 0) {
+		op_reply_now(op, ret);
+		return;
+	}
 	op->ino = ino;
 	op->offset = rq.offset;
 	op->flags = rq.flags;
@@ -246,9 +262,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 
 static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	(void)ino;
-	(void)fi;
-	fuse_reply_err(req, 0);
+	lock_flush(req, ino, fi);
 }
 
 /* Every write was durable on a majority when it was answered, and the kernel waited for those. */

@@ -105,8 +105,8 @@ void fs_session_free(struct fs_session *s)
 
 /* ---- submitting ---- */
 
-int fs_session_submit(struct fs_session *s, const struct fs_request *rq, uint32_t pid,
-		      fs_reply_fn fn, void *ctx, uint64_t *ticket)
+static int submit(struct fs_session *s, const struct fs_request *rq, uint32_t pid, fs_reply_fn fn,
+		  void *ctx, uint64_t *ticket, bool aside)
 {
 	struct call *c = mem_calloc(1, sizeof(*c));
 
@@ -115,6 +115,8 @@ int fs_session_submit(struct fs_session *s, const struct fs_request *rq, uint32_
 	c->fn = fn;
 	c->ctx = ctx;
 	c->is_read = fs_op_is_read(rq->op);
+	c->waits = rq->op == FS_LOCK_WAIT;
+	c->cleans_up = rq->op == FS_LOCK_CANCEL;
 	list_init(&c->numbered);
 	fs_request_encode(rq, &c->body);
 
@@ -135,7 +137,8 @@ int fs_session_submit(struct fs_session *s, const struct fs_request *rq, uint32_
 	list_add_tail(c->is_read ? &s->outgoing : &s->blocked, &c->queue);
 	session_number_blocked(s);
 	session_wake_timer(s, session_first_deadline(s, c->submitted_ms));
-	if (s->connected && s->direct_senders < DIRECT_SENDERS && (c->is_read || c->seq > 0)) {
+	if (!aside && s->connected && s->direct_senders < DIRECT_SENDERS &&
+	    (c->is_read || c->seq > 0)) {
 		s->direct_senders++;
 		session_call_send(s, c);
 		s->direct_senders--;
@@ -144,6 +147,18 @@ int fs_session_submit(struct fs_session *s, const struct fs_request *rq, uint32_
 	}
 	pthread_mutex_unlock(&s->lock);
 	return 0;
+}
+
+int fs_session_submit(struct fs_session *s, const struct fs_request *rq, uint32_t pid,
+		      fs_reply_fn fn, void *ctx, uint64_t *ticket)
+{
+	return submit(s, rq, pid, fn, ctx, ticket, false);
+}
+
+int fs_session_submit_aside(struct fs_session *s, const struct fs_request *rq, uint32_t pid,
+			    fs_reply_fn fn, void *ctx, uint64_t *ticket)
+{
+	return submit(s, rq, pid, fn, ctx, ticket, true);
 }
 
 struct waiter {
@@ -368,6 +383,15 @@ void fs_session_stats(struct fs_session *s, struct fs_session_stats *stats)
 	list_for_each (it, &s->all)
 		stats->open++;
 	pthread_mutex_unlock(&s->lock);
+}
+
+uint64_t fs_session_id(struct fs_session *s)
+{
+	pthread_mutex_lock(&s->lock);
+	uint64_t id = s->session_id;
+
+	pthread_mutex_unlock(&s->lock);
+	return id;
 }
 
 bool fs_session_is_kept(struct fs_session *s)

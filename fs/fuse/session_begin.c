@@ -92,6 +92,7 @@ static void call_requeue(struct fs_session *s, struct call *c, struct list *agai
 void session_renew(struct fs_session *s, const struct call *refused)
 {
 	struct list old, again;
+	uint64_t ended = s->session_id;
 	unsigned failed = 0;
 
 	list_init(&old);
@@ -123,6 +124,11 @@ void session_renew(struct fs_session *s, const struct call *refused)
 	}
 	list_splice_tail(&again, &s->blocked);
 	list_splice_tail(&s->blocked, &again);
+	if (ended != 0 && s->options.lost) {
+		pthread_mutex_unlock(&s->lock);
+		s->options.lost(s->options.ctx, ended);
+		pthread_mutex_lock(&s->lock);
+	}
 	log_warning("session",
 		    "the session ended, a new one begins; unanswered changes that failed: %u",
 		    failed);

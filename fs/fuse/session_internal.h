@@ -27,6 +27,8 @@ struct call {
 	uint32_t attempts;
 	uint32_t pid;
 	bool is_read;
+	bool waits;     /* a read that may take long: any signal ends it */
+	bool cleans_up; /* after a signal: only SIGKILL ends it */
 	bool is_sent; /* may have left */
 	bool retried; /* a copy marked RETRY may have left: only a FINAL reply ends the call */
 	bool interrupted;
@@ -49,7 +51,7 @@ struct fs_session {
 	pthread_t sender, timer;
 
 	pthread_mutex_t
-		lock; /* guards all below and every call; never held in ops, fn, begun, held, killed */
+		lock; /* guards all below and every call; never held in ops, fn, begun, lost, held, killed */
 	pthread_cond_t sender_wake, timer_wake;
 	bool closing, connected, has_leader;
 	struct list all, blocked, outgoing, sent, numbered, control;

@@ -134,7 +134,8 @@ static void expire(struct fs_session *s)
 
 /*
  * Interrupted calls: what never left is answered now; what left only when its caller is being
- * killed, as otherwise the caller would be told EINTR of a change that happens.
+ * killed, as otherwise the caller would be told EINTR of a change that happens. What waits and changes
+ * nothing is answered at once; what cleans up after that is not interrupted by the same signal.
  */
 static void check_interrupted(struct fs_session *s)
 {
@@ -154,7 +155,7 @@ static void check_interrupted(struct fs_session *s)
 		struct call *c = session_call_find(s, tags[i]);
 		bool killed = false;
 
-		if (c && c->is_sent && s->options.killed) {
+		if (c && (c->is_sent || c->cleans_up) && !c->waits && s->options.killed) {
 			uint32_t pid = c->pid;
 
 			pthread_mutex_unlock(&s->lock);
@@ -165,7 +166,7 @@ static void check_interrupted(struct fs_session *s)
 		MARK_IF(c && !killed && c->is_sent, "fs.session.interrupt-waits");
 		MARK_IF(c && killed, "fs.session.interrupted-by-kill");
 		MARK_IF(c && !c->is_sent, "fs.session.interrupted-unsent");
-		if (c && (killed || !c->is_sent))
+		if (c && (killed || c->waits || (!c->is_sent && !c->cleans_up)))
 			session_call_finish(s, c, -EINTR, NULL);
 	}
 	free(tags);

@@ -102,9 +102,13 @@ static void evaluate(struct local_node *n, const struct fs_request *rq, const st
 		goto out;
 	}
 	assert(found.state == KV_SESSION_EXECUTE || found.state == KV_SESSION_BEGIN);
+	if (m)
+		stamp.session_id = found.state == KV_SESSION_BEGIN ? stamp.index : found.session_id;
 	ret = fs_eval(txn, rq, &stamp, &result);
-	assert(ret == 0 && result.outcome != FS_BLOCKED);
-	if (result.outcome == FS_ERROR)
+	assert(ret == 0 && (result.outcome != FS_BLOCKED || rq->op == FS_LOCK_WAIT));
+	if (result.outcome == FS_BLOCKED) /* nothing is kept here: it asks again */
+		a->status = -EAGAIN;
+	else if (result.outcome == FS_ERROR)
 		a->status = result.status;
 	else
 		buf_put(&a->reply, result.reply.data, result.reply.len);

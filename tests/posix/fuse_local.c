@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/sendfile.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
@@ -835,6 +836,12 @@ static void case_ioctl_and_locks(void)
 
 	CHECK(fd >= 0 && !isatty(fd) && errno == ENOTTY);
 	CHECK(fcntl(fd, F_SETLK, &fl) == 0);
+	/* The other mount is another session. */
+	int other = open(in(1, "f"), O_RDWR);
+
+	CHECK(other >= 0 && fcntl(other, F_SETLK, &fl) < 0 && errno == EAGAIN);
+	CHECK(flock(fd, LOCK_EX) == 0 && flock(other, LOCK_SH | LOCK_NB) < 0 && errno == EAGAIN);
+	CHECK(close(other) == 0);
 	CHECK(fsync(fd) == 0 && fdatasync(fd) == 0 && close(fd) == 0 && unlink(in(0, "f")) == 0);
 	int dfd = open(at[0], O_RDONLY | O_DIRECTORY);
 

@@ -94,6 +94,22 @@ static void fuses_own_options_are_left_out_of_remounts_only(void **state)
 	assert_int_equal(parse("user_id=0", false, &o, &err), -EINVAL);
 }
 
+static void locks_are_local_only_when_asked(void **state)
+{
+	struct mount_options o;
+
+	parse_ok("ro", &o);
+	assert_int_equal(o.local_locks, 0);
+	parse_ok("local_lock=flock", &o);
+	assert_int_equal(o.local_locks, MOUNT_LOCAL_FLOCK);
+	parse_ok("local_lock=posix", &o);
+	assert_int_equal(o.local_locks, MOUNT_LOCAL_POSIX);
+	parse_ok("local_lock=all", &o);
+	assert_int_equal(o.local_locks, MOUNT_LOCAL_FLOCK | MOUNT_LOCAL_POSIX);
+	parse_ok("local_lock=all,local_lock=none", &o);
+	assert_int_equal(o.local_locks, 0);
+}
+
 static void bad_lists_are_refused_with_the_reason(void **state)
 {
 	static const struct { const char *list, *reason; } cases[] = {
@@ -103,6 +119,8 @@ static void bad_lists_are_refused_with_the_reason(void **state)
 		{ "timeo", "needs a value" },
 		{ "ro=1", "takes no value" },
 		{ "hard,softerr", "exclude each other" },
+		{ "local_lock=some", "none, flock, posix or all" },
+		{ "local_lock", "needs a value" },
 		{ "snapshot-threshold=-2", "'snapshot-threshold'" },
 	};
 	struct mount_options o;
@@ -169,6 +187,7 @@ int main(void)
 		cmocka_unit_test(of_a_pair_the_last_counts),
 		cmocka_unit_test(what_is_for_others_is_left_out),
 		cmocka_unit_test(fuses_own_options_are_left_out_of_remounts_only),
+		cmocka_unit_test(locks_are_local_only_when_asked),
 		cmocka_unit_test(bad_lists_are_refused_with_the_reason),
 		cmocka_unit_test(every_o_is_taken_and_joined),
 	};
