@@ -71,6 +71,7 @@ struct op {
 	struct fs_lock lock; /* of lock requests */
 	int status;          /* what a lock request ends with, once it has cleaned up */
 	struct buf data;     /* read, but not yet known to be read under the lock */
+	void (*confirmed)(struct op *op);
 	struct fs_attr attr;
 };
 
@@ -111,8 +112,10 @@ void ops_lock_fill(struct fuse_lowlevel_ops *ops, const struct fs_fuse_options *
 void lock_flush(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi);
 /* A handle is gone; releases aside what was locked through it. */
 void lock_handle_gone(struct fs_fuse *fuse, uint64_t ino, uint64_t fh);
-/* From a read's done function, with op->fence set and the session not kept: replies once it is known whether
- * the locks were still there. data is copied. */
-void lock_confirm_read(struct op *op, const void *data, size_t len);
+/*
+ * From a done function that is about to show data: was it read under the locks that op->fence stands for? False:
+ * yes, or there are none. Else it has to be asked, and confirmed() is called if they were there; EIO if not.
+ */
+bool lock_confirm(struct op *op, void (*confirmed)(struct op *op));
 
 #endif

@@ -4,6 +4,11 @@
 
 #include "fs/fuse/front.h"
 
+static void show_attr(struct op *op)
+{
+	op_finish_coherent(op, op_reply_attr);
+}
+
 static void done_getattr(struct op *op, int status, const struct fs_reply *reply)
 {
 	if (status == 0 && !reply->has_attr)
@@ -14,13 +19,20 @@ static void done_getattr(struct op *op, int status, const struct fs_reply *reply
 	}
 	op->attr = reply->attr;
 	op->tells_attr = true;
-	op_finish_coherent(op, op_reply_attr);
+	if (!lock_confirm(op, show_attr))
+		show_attr(op);
 }
 
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	(void)fi;
-	op_submit(op_new(req, done_getattr), &(struct fs_request){ .op = FS_GETATTR, .ino = ino });
+	struct op *op = op_new(req, done_getattr);
+
+	op->ino = ino;
+	/* With a handle the kernel asks before it reads from its cache, so this is part of a read. */
+	if (fi && klock_use(&op->fuse->locks, ino, fi->fh, &op->fence) < 0)
+		op_reply_now(op, -EIO);
+	else
+		op_submit(op, &(struct fs_request){ .op = FS_GETATTR, .ino = ino });
 }
 
 /* Never waits for a notifier: a truncation holds back the kernel's write-back of this inode. */

@@ -161,21 +161,30 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 
 /* ---- data ---- */
 
+static void reply_data(struct op *op)
+{
+	fuse_reply_buf(op->req, (const char *)op->data.data, op->data.len);
+}
+
 static void done_read(struct op *op, int status, const struct fs_reply *reply)
 {
-	if (status < 0)
+	if (status < 0) {
 		op_reply_error(op, status);
-	else if (op->fence != 0 && !fs_session_is_kept(op->fuse->session))
-		lock_confirm_read(op, reply->data, min_u64(reply->data_len, op->size));
-	else
+		return;
+	}
+	if (op->fence == 0) {
 		fuse_reply_buf(op->req, reply->data, min_u64(reply->data_len, op->size));
+		return;
+	}
+	buf_put(&op->data, reply->data, min_u64(reply->data_len, op->size));
+	if (!lock_confirm(op, reply_data))
+		reply_data(op);
 }
 
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		    struct fuse_file_info *fi)
 {
 	struct op *op = op_new(req, done_read);
-
 	int ret = klock_use(&op->fuse->locks, ino, fi->fh, &op->fence);
 
 	if (ret < 0) {

@@ -344,17 +344,20 @@ static void done_confirm(struct op *op, int status, const struct fs_reply *reply
 	if (status < 0)
 		op_reply_error(op, status);
 	else
-		fuse_reply_buf(op->req, (const char *)op->data.data, op->data.len);
+		op->confirmed(op);
 }
 
-void lock_confirm_read(struct op *op, const void *data, size_t len)
+bool lock_confirm(struct op *op, void (*confirmed)(struct op *op))
 {
+	if (op->fence == 0 || fs_session_is_kept(op->fuse->session))
+		return false;
 	/* No owner has this number: nothing changes, and nothing is logged. */
 	op->lock = (struct fs_lock){ .kind = FS_LOCK_POSIX,
 				     .type = FS_LOCK_UNLOCK,
 				     .end = FS_LOCK_END_MAX };
 	MARK("fs.fuse.lock.read-confirmed");
-	buf_put(&op->data, data, len);
+	op->confirmed = confirmed;
 	op->done = done_confirm;
 	submit(op, FS_LOCK_RELEASE, op_submit_again);
+	return true;
 }
