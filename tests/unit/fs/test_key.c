@@ -80,6 +80,19 @@ static void what_was_built_is_taken_apart(void **state)
 	assert_memory_equal(p.rest, user, sizeof(user));
 	key_counters(&k);
 	assert_int_equal(key_parse(&p, k.data, k.len), 0);
+	key_lock(&k, 1, 2, 3, 4, 5);
+	assert_int_equal(key_parse(&p, k.data, k.len), 0);
+	assert_true(p.ino == 1 && p.kind == 2 && p.session == 3 && p.owner == 4 && p.start == 5);
+	assert_int_equal(fs_mutation_unlocks(&(struct kv_mutation){
+				 .type = KV_DELETE, .key = k.data, .key_len = k.len }), 1);
+	key_holder(&k, 3, 9);
+	assert_int_equal(key_parse(&p, k.data, k.len), 0);
+	assert_true(p.ino == 9 && p.session == 3);
+	assert_int_equal(fs_mutation_unlocks(&(struct kv_mutation){
+				 .type = KV_DELETE, .key = k.data, .key_len = k.len }), 0);
+	key_waiter(&k, 3, 4, 6);
+	assert_int_equal(key_parse(&p, k.data, k.len), 0);
+	assert_true(p.session == 3 && p.owner == 4 && p.start == 6 && p.ino == 0);
 }
 
 static void what_nobody_builds_is_refused(void **state)
@@ -103,6 +116,10 @@ static void what_nobody_builds_is_refused(void **state)
 		{ "s12345678", 9 },
 		{ "u123456789", 10 },
 		{ "t1", 2 },
+		{ "l12345678k123456781234567812345678x", 35 },
+		{ "l12345678k12345678123456781234567", 33 },
+		{ "h1234567812345678x", 18 },
+		{ "w12345678123456781234567", 24 },
 	};
 	struct key_parts p;
 

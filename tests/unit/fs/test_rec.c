@@ -194,6 +194,36 @@ static void names_and_types_are_checked(void **state)
 }
 
 /* Any length, any byte changed: decoded or refused, never beyond the end. */
+static void records_of_locks_survive_and_are_checked(void **state)
+{
+	struct waiter_rec w = { .kind = FS_LOCK_FLOCK, .type = FS_LOCK_WRITE, .ino = 9, .end = FS_LOCK_END_MAX };
+	struct lock_rec l = { .type = FS_LOCK_READ, .end = 77, .pid = 5 };
+	struct buf b = BUF_INIT;
+	uint32_t count = 0;
+
+	(void)state;
+	lock_rec_encode(&l, &b);
+	l = (struct lock_rec){ .type = 0 };
+	assert_int_equal(lock_rec_decode(&l, b.data, b.len), 0);
+	assert_true(l.type == FS_LOCK_READ && l.end == 77 && l.pid == 5);
+	assert_int_equal(lock_rec_decode(&l, b.data, b.len - 1), -EUCLEAN);
+	b.data[1] = FS_LOCK_UNLOCK;
+	assert_int_equal(lock_rec_decode(&l, b.data, b.len), -EUCLEAN);
+	buf_reset(&b);
+	waiter_rec_encode(&w, &b);
+	assert_int_equal(waiter_rec_decode(&w, b.data, b.len), 0);
+	assert_true(w.kind == FS_LOCK_FLOCK && w.ino == 9 && w.end == FS_LOCK_END_MAX);
+	b.data[1] = 3;
+	assert_int_equal(waiter_rec_decode(&w, b.data, b.len), -EUCLEAN);
+	buf_reset(&b);
+	holder_rec_encode(4, &b);
+	assert_int_equal(holder_rec_decode(&count, b.data, b.len), 0);
+	assert_int_equal(count, 4);
+	store_le32(b.data + 1, 0);
+	assert_int_equal(holder_rec_decode(&count, b.data, b.len), -EUCLEAN);
+	buf_release(&b);
+}
+
 static void random_bytes_never_crash_the_decoders(void **state)
 {
 	struct inode_rec rec = file_rec();
@@ -218,6 +248,9 @@ static void random_bytes_never_crash_the_decoders(void **state)
 		orphan_rec_decode(&u, data, len);
 		counters_rec_decode(&c, data, len);
 		truncate_rec_decode(data, len);
+		lock_rec_decode(&(struct lock_rec){ 0 }, data, len);
+		waiter_rec_decode(&(struct waiter_rec){ 0 }, data, len);
+		holder_rec_decode(&(uint32_t){ 0 }, data, len);
 		free(data);
 	}
 	buf_release(&out);
@@ -231,6 +264,7 @@ int main(void)
 		cmocka_unit_test(bytes_follow_rows_and_size),
 		cmocka_unit_test(the_small_records_survive),
 		cmocka_unit_test(names_and_types_are_checked),
+		cmocka_unit_test(records_of_locks_survive_and_are_checked),
 		cmocka_unit_test(random_bytes_never_crash_the_decoders),
 	};
 

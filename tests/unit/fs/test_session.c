@@ -217,6 +217,35 @@ static void sent_request_is_interrupted_only_by_a_kill(void **state)
 	assert_answered(f, 0, -EINTR);
 }
 
+static void a_wait_ends_by_any_signal_and_its_cleaning_up_by_a_kill_alone(void **state)
+{
+	struct fixture *f = *state;
+
+	be_up(f);
+	fs_session_interrupt(f->s, submit(f, FS_LOCK_WAIT, 0));
+	assert_answered(f, 0, -EINTR);
+	fs_session_on_down(f->s);
+	fs_session_interrupt(f->s, submit(f, FS_LOCK_CANCEL, 1)); /* never sent */
+	clock_sleep_ms(150);
+	assert_open(f, 1);
+	atomic_store(&f->killed, true);
+	assert_answered(f, 1, -EINTR);
+}
+
+static void what_is_submitted_aside_is_sent_by_the_sessions_own_thread(void **state)
+{
+	struct fixture *f = *state;
+	struct fs_request rq = { .op = FS_GETATTR, .ino = 1 };
+
+	be_up(f);
+	for (size_t i = 0; i < 50; i++)
+		assert_int_equal(fs_session_submit_aside(f->s, &rq, 0, on_answer, &f->result[i], NULL), 0);
+	for (size_t i = 0; i < 50; i++)
+		reply_to(f, request(f, i), 0);
+	for (size_t i = 0; i < 50; i++)
+		assert_answered(f, i, 0);
+}
+
 static void node_without_progress_is_left(void **state)
 {
 	struct fixture *f = *state;
@@ -400,6 +429,8 @@ int main(void)
 		CLAIM(soft_session_gives_up_and_never_sends_that_number_again),
 		CLAIM(soft_session_gives_up_without_a_connection),
 		CLAIM(sent_request_is_interrupted_only_by_a_kill),
+		CLAIM(a_wait_ends_by_any_signal_and_its_cleaning_up_by_a_kill_alone),
+		CLAIM(what_is_submitted_aside_is_sent_by_the_sessions_own_thread),
 		CLAIM(node_without_progress_is_left),
 		CLAIM(free_aborts_what_is_open_and_says_bye),
 		CLAIM(query_is_answered_with_what_is_held),

@@ -333,6 +333,37 @@ static void a_mount_ends_its_predecessor_and_tells_its_name(void **state)
 	assert_int_equal(load_le64(begun_name + KV_UUID_SIZE), 77);
 }
 
+static uint64_t lost_id;
+
+static void note_lost(void *ctx, uint64_t session_id)
+{
+	struct fixture *f = ctx;
+
+	lost_id = session_id;
+	/* No lock is held, and the session is another one already. */
+	assert_int_equal(fs_session_id(f->s), 0);
+	assert_false(fs_session_is_kept(f->s));
+}
+
+static void what_a_session_gave_is_said_to_be_lost(void **state)
+{
+	struct fixture *f = *state;
+	struct fs_session_options o = hard_options(f);
+
+	o.lost = note_lost;
+	lost_id = 0;
+	start(f, &o);
+	up(f);
+	submit(f, FS_MKDIR, 0);
+	expired(f, request(f, 0), 20);
+	assert_int_equal(lost_id, 0); /* none had begun */
+	answer(f, request(f, 1), 0, 42);
+	assert_int_equal(fs_session_id(f->s), 42);
+	kept(f, clock_boot_ms(), 42, 500, 0);
+	kept(f, clock_boot_ms(), 42, 500, FS_MSG_EXPIRED);
+	assert_int_equal(lost_id, 42);
+}
+
 static void answers_of_the_old_session_mean_nothing_to_the_new_one(void **state)
 {
 	struct fixture *f = *state;
@@ -540,6 +571,7 @@ int main(void)
 		CLAIM(what_was_sent_fails_and_the_rest_goes_on_in_the_next_session),
 		CLAIM(a_mount_ends_its_predecessor_and_tells_its_name),
 		CLAIM(an_idle_mount_is_told_by_its_keep_alive),
+		CLAIM(what_a_session_gave_is_said_to_be_lost),
 		CLAIM(answers_of_the_old_session_mean_nothing_to_the_new_one),
 		CLAIM(a_first_operation_refused_for_its_stamp_goes_again),
 		CLAIM(a_first_operation_sent_twice_fails),
