@@ -274,6 +274,7 @@ static void on_reply(struct fs_session *s, const struct fs_msg *m)
 	session_stamp_heard(s, m->stamp);
 	if (m->session_id != 0 && m->tag >= s->first_tag) {
 		begun = s->session_id == 0;
+		s->begun_ms = begun ? clock_boot_ms() : s->begun_ms;
 		s->session_id = m->session_id;
 		session_name(s, name);
 		if (begun)

@@ -46,7 +46,11 @@ bool session_is_kept(const struct fs_session *s, uint64_t now)
 /* Its time is over without a word: it may have ended. */
 bool session_is_lapsed(const struct fs_session *s)
 {
-	return s->session_id != 0 && s->kept_ms != 0 && !session_is_kept(s, clock_boot_ms());
+	uint64_t since = s->kept_ms ? s->kept_ms : s->begun_ms;
+
+	/* A time to live is known from the session before this one, if at all. */
+	return s->session_id != 0 && s->ttl_ms != 0 &&
+	       clock_boot_ms() >= since + s->ttl_ms - s->ttl_ms * CLOCK_RATE_PERCENT / 100;
 }
 
 /*

@@ -68,6 +68,7 @@ struct fs_session {
 	bool has_replaces;
 	uint32_t ttl_ms;  /* 0: not heard yet */
 	uint64_t kept_ms; /* when the last ALIVE left that a leader confirmed; 0: none */
+	uint64_t begun_ms; /* when it was learnt that the session began */
 	bool lapse_said;
 	unsigned direct_senders;
 	unsigned interrupted_count;

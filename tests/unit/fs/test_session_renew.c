@@ -230,6 +230,31 @@ static void a_change_after_a_lapse_does_not_fail_with_a_session_that_ended(void 
 	assert_answered(f, 1, 0);
 }
 
+/* As when the machine sleeps before the first keep-alive of a session is confirmed. */
+static void a_session_that_was_never_confirmed_lapses_too(void **state)
+{
+	struct fixture *f = *state;
+
+	be_up(f);
+	submit(f, FS_MKDIR, 0);
+	answer(f, request(f, 0), 0, 42);
+	kept(f, clock_boot_ms(), 42, 60, FS_MSG_EXPIRED);
+	submit(f, FS_MKDIR, 1);
+	answer(f, request(f, 1), 0, 77);
+	answer(f, request(f, 2), 0, 77);
+	assert_answered(f, 1, 0);
+	clock_sleep_ms(80);
+	submit(f, FS_MKDIR, 2);
+	clock_sleep_ms(30);
+	assert_int_equal(request_count(f), 3);
+	kept(f, clock_boot_ms(), 77, 30000, FS_MSG_EXPIRED);
+	assert_replaces(request(f, 3), request(f, 1), 77);
+	assert_open(f, 2);
+	answer(f, request(f, 3), 0, 99);
+	answer(f, request(f, 4), 0, 99);
+	assert_answered(f, 2, 0);
+}
+
 /* ---- ended ---- */
 
 static void what_was_sent_fails_and_the_rest_goes_on_in_the_next_session(void **state)
@@ -572,6 +597,7 @@ int main(void)
 		CLAIM(a_mount_ends_its_predecessor_and_tells_its_name),
 		CLAIM(an_idle_mount_is_told_by_its_keep_alive),
 		CLAIM(what_a_session_gave_is_said_to_be_lost),
+		CLAIM(a_session_that_was_never_confirmed_lapses_too),
 		CLAIM(answers_of_the_old_session_mean_nothing_to_the_new_one),
 		CLAIM(a_first_operation_refused_for_its_stamp_goes_again),
 		CLAIM(a_first_operation_sent_twice_fails),
