@@ -59,41 +59,49 @@ static struct op *lock_op_new(fuse_req_t req, op_done_fn done, fuse_ino_t ino,
 /* ---- release ---------------------------------------------------------------------------------------- */
 
 /* A release that nobody waits for any more: until it is done, or the session with all its locks is. */
-struct release {
+struct released {
 	struct fs_fuse *fuse;
 	uint64_t ino;
 	struct fs_lock lock;
 };
 
-static void release_again(struct fs_fuse *fuse, uint64_t ino, const struct fs_lock *lock);
+typedef int (*session_submit_fn)(struct fs_session *s, const struct fs_request *rq, uint32_t pid,
+				 fs_reply_fn fn, void *ctx, uint64_t *ticket);
+
+static void release(struct fs_fuse *fuse, uint64_t ino, const struct fs_lock *lock,
+		    session_submit_fn how);
 
 static void released_aside(void *ctx, int status, const struct fs_reply *reply)
 {
-	struct release *r = ctx;
+	struct released *r = ctx;
+	struct klock_owner who = { .kind = r->lock.kind, .owner = r->lock.owner };
+	struct fs_lock_reply rep;
 
-	(void)reply;
+	if (status == 0 && fs_lock_reply_decode(&rep, reply->data, reply->data_len) == 0)
+		klock_note(&r->fuse->locks, r->ino, &who, &rep, false);
 	if (status == -ETIMEDOUT)
-		release_again(r->fuse, r->ino, &r->lock);
+		release(r->fuse, r->ino, &r->lock, fs_session_submit_aside);
 	else
 		klock_releasing(&r->fuse->locks, r->ino, r->lock.kind, r->lock.owner, false);
 	free(r);
 }
 
-static void release_again(struct fs_fuse *fuse, uint64_t ino, const struct fs_lock *lock)
+static void release(struct fs_fuse *fuse, uint64_t ino, const struct fs_lock *lock,
+		    session_submit_fn how)
 {
-	struct release *r = mem_calloc(1, sizeof(*r));
+	struct released *r = mem_calloc(1, sizeof(*r));
 	struct buf data = BUF_INIT;
 
 	r->fuse = fuse;
 	r->ino = ino;
 	r->lock = *lock;
 	fs_lock_encode(lock, &data);
-	int ret = fs_session_submit_aside(fuse->session,
-					  &(struct fs_request){ .op = FS_LOCK_RELEASE,
-								.ino = ino,
-								.data = data.data,
-								.data_len = data.len },
-					  0, released_aside, r, NULL);
+	int ret = how(fuse->session,
+		      &(struct fs_request){ .op = FS_LOCK_RELEASE,
+					    .ino = ino,
+					    .data = data.data,
+					    .data_len = data.len },
+		      0, released_aside, r, NULL);
 
 	if (ret < 0) /* the session is being freed; the cluster ends it */
 		free(r);
@@ -110,7 +118,7 @@ static void done_flush(struct op *op, int status, const struct fs_reply *reply)
 	if (status == -ETIMEDOUT) {
 		MARK("fs.fuse.lock.release-goes-on");
 		klock_releasing(&op->fuse->locks, op->ino, who.kind, who.owner, true);
-		release_again(op->fuse, op->ino, &op->lock);
+		release(op->fuse, op->ino, &op->lock, fs_session_submit_aside);
 	}
 	/* With its session a lock has gone as well; whoever used the file has been told. */
 	fuse_reply_err(op->req, status == -ETIMEDOUT || status == -EINTR ? -status : 0);
@@ -138,7 +146,8 @@ void lock_handle_gone(struct fs_fuse *fuse, uint64_t ino, uint64_t fh)
 					.owner = who.owner };
 
 		MARK_IF(who.kind == FS_LOCK_POSIX, "fs.fuse.lock.open-file-description");
-		release_again(fuse, ino, &lock);
+		/* Leaves before anything that the kernel asks for a next file at the same address. */
+		release(fuse, ino, &lock, fs_session_submit);
 	}
 }
 

@@ -65,6 +65,10 @@ grep -q "locks were lost" "$T/mount1.log" || fail "the mount's log does not say 
 say "one that had unlocked in time has lost nothing"
 expect ok a set 1 w 0 10
 expect ok a set 1 u 0 0
+expect ok a open 2 "$T/m1/f"
+expect ok a flock 2 ex
+expect ok a close 2
+sleep 0.5 # a flock's release is not waited for
 stop_mount
 sleep $((TTL / 1000 + 3))
 kill -CONT "${MOUNT_PID[1]}"
