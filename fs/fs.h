@@ -72,7 +72,8 @@ enum fs_op {
 	/* Each of these does what one entry may do and answers how far it came: reply.count bytes. The
 	 * caller asks again for the rest. */
 	FS_ALLOCATE = 96, /* ino, offset, size, flags (enum fs_allocate_flags), ino2 as in WRITE */
-	FS_PUNCH,         /* ino, offset, size: zeros without rows where whole blocks allow, size unchanged; ino2 as in WRITE */
+	FS_PUNCH,         /* ino, offset, size: zeros without rows where whole blocks allow, size unchanged;
+			   * ino2 as in WRITE */
 	FS_COPY_RANGE,    /* ino, offset, size, ino2, data = le64 offset there; count 0: end of file */
 	/* the leader's own, never from clients */
 	FS_ORPHAN_HOLD = 128, /* ino, data = list of le64 session ids that hold it open */

@@ -13,13 +13,14 @@
 
 /* ---- fallocate ---- */
 
-static void fallocate_from(fuse_req_t req, uint64_t ino, uint32_t mode, uint64_t off, uint64_t len);
+static void fallocate_from(fuse_req_t req, uint64_t ino, uint64_t fh, uint32_t mode,
+			   uint64_t off, uint64_t len);
 
 static void done_fallocate(struct op *op, int status, const struct fs_reply *reply)
 {
 	uint64_t count = status == 0 ? reply->count : 0;
 
-	if (status == 0 && (!reply->has_attr || count == 0 || count > op->left))
+	if (status == -ENOLCK || (status == 0 && (!reply->has_attr || count == 0 || count > op->left)))
 		status = -EIO;
 	if (status < 0) {
 		op_reply_error(op, status);
@@ -28,12 +29,14 @@ static void done_fallocate(struct op *op, int status, const struct fs_reply *rep
 	kinode_wrote(&op->fuse->inodes, &reply->attr, reply->old_data_version,
 		     op->flags & FALLOC_FL_KEEP_SIZE ? 0 : op->offset + count);
 	if (count < op->left)
-		fallocate_from(op->req, op->ino, op->flags, op->offset + count, op->left - count);
+		fallocate_from(op->req, op->ino, op->fh, op->flags, op->offset + count,
+			       op->left - count);
 	else
 		fuse_reply_err(op->req, 0);
 }
 
-static void fallocate_from(fuse_req_t req, uint64_t ino, uint32_t mode, uint64_t off, uint64_t len)
+static void fallocate_from(fuse_req_t req, uint64_t ino, uint64_t fh, uint32_t mode, uint64_t off,
+			   uint64_t len)
 {
 	struct op *op = op_new(req, done_fallocate);
 	struct fs_request rq = { .op = mode & FALLOC_FL_PUNCH_HOLE ? FS_PUNCH : FS_ALLOCATE,
@@ -44,7 +47,14 @@ static void fallocate_from(fuse_req_t req, uint64_t ino, uint32_t mode, uint64_t
 	if (rq.op == FS_ALLOCATE)
 		rq.flags = (mode & FALLOC_FL_KEEP_SIZE ? FS_ALLOCATE_KEEP_SIZE : 0) |
 			   (mode & FALLOC_FL_ZERO_RANGE ? FS_ALLOCATE_ZERO : 0);
+	int ret = klock_use(&op->fuse->locks, ino, fh, &rq.ino2);
+
+	if (ret < 0) {
+		op_reply_now(op, ret);
+		return;
+	}
 	op->ino = ino;
+	op->fh = fh;
 	op->flags = mode;
 	op->offset = off;
 	op->left = len;
@@ -55,14 +65,13 @@ static void fallocate_from(fuse_req_t req, uint64_t ino, uint32_t mode, uint64_t
 static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
 			 struct fuse_file_info *fi)
 {
-	(void)fi;
 	switch (mode) {
 	case 0:
 	case FALLOC_FL_KEEP_SIZE:
 	case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
 	case FALLOC_FL_ZERO_RANGE:
 	case FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE:
-		fallocate_from(req, ino, (uint32_t)mode, (uint64_t)off, (uint64_t)len);
+		fallocate_from(req, ino, fi->fh, (uint32_t)mode, (uint64_t)off, (uint64_t)len);
 		break;
 	default:
 		fuse_reply_err(req, EOPNOTSUPP);
@@ -129,9 +138,20 @@ static void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 				 .data = to,
 				 .data_len = sizeof(to) };
 
-	(void)fi_in;
-	(void)fi_out;
+	struct klock_table *locks = &op->fuse->locks;
+	uint64_t fence_in, fence_out;
+
 	(void)flags; /* none exist */
+	if (klock_use(locks, ino_in, fi_in->fh, &fence_in) < 0 ||
+	    klock_use(locks, ino_out, fi_out->fh, &fence_out) < 0) {
+		op_reply_now(op, -EIO);
+		return;
+	}
+	/* Under locks the kernel reads and writes instead, and each of those is held against them. */
+	if (fence_in != 0 || fence_out != 0) {
+		op_reply_now(op, -EOPNOTSUPP);
+		return;
+	}
 	store_le64(to, (uint64_t)off_out);
 	op->ino = ino_out;
 	op->offset = (uint64_t)off_out;

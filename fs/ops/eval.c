@@ -115,8 +115,9 @@ static bool is_fenced(const struct eval *ev)
 {
 	const struct fs_request *rq = ev->rq;
 
-	return (rq->op == FS_WRITE || rq->op == FS_SETATTR) && rq->ino2 != 0 &&
-	       rq->ino2 != ev->stamp->session_id;
+	return (rq->op == FS_WRITE || rq->op == FS_SETATTR || rq->op == FS_ALLOCATE ||
+		rq->op == FS_PUNCH) &&
+	       rq->ino2 != 0 && rq->ino2 != ev->stamp->session_id;
 }
 
 static int run(struct eval *ev)

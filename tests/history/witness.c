@@ -729,8 +729,7 @@ static bool has_name(uint8_t op)
 
 static bool is_fenced(const struct hist_op *op)
 {
-	return (op->rq.op == FS_WRITE || op->rq.op == FS_SETATTR) && op->rq.ino2 != 0 && op->done &&
-	       op->status == -ENOLCK;
+	return op->rq.ino2 != 0 && op->done && op->status == -ENOLCK;
 }
 
 static void run(struct witness *w, const struct hist_op *op, struct verdict *v)

@@ -365,6 +365,11 @@ static void a_write_under_locks_of_another_session_is_refused(void **state)
 	assert_int_equal(write_as(f, 6, ino, 5), -ENOLCK);
 	f->session_id = 6;
 	assert_int_equal(fsfix_eval(f, cut), -ENOLCK);
+	cut.size = 1;
+	cut.op = FS_PUNCH;
+	assert_int_equal(fsfix_eval(f, cut), -ENOLCK);
+	cut.op = FS_ALLOCATE;
+	assert_int_equal(fsfix_eval(f, cut), -ENOLCK);
 	f->session_id = 5;
 	assert_int_equal(fsfix_eval(f, cut), 0);
 }
