@@ -18,8 +18,8 @@
 
 #define FS_LOCK_END_MAX INT64_MAX /* "to the end of the file, wherever that is" */
 #define FS_LOCKS_PER_INO 4096u    /* rows of one kind on one inode; beyond: ENOLCK */
-#define FS_LOCKS_PER_SESSION                                                                       \
-	16384u /* rows and waiters: they all go in the entry that ends it; beyond: ENOLCK */
+/* Rows and waiters: they all go in the entry that ends it; beyond: ENOLCK. */
+#define FS_LOCKS_PER_SESSION 16384u
 
 enum fs_lock_kind {
 	FS_LOCK_POSIX = 1,
@@ -37,8 +37,8 @@ struct fs_lock {
 	uint8_t kind;        /* enum fs_lock_kind */
 	uint8_t type;        /* enum fs_lock_type */
 	uint64_t start, end; /* first and last byte */
-	uint64_t
-		session; /* GETLK, LOCK_WAIT: whose locks are not in the way; its reply: the holder's */
+	/* GETLK, LOCK_WAIT: whose locks are not in the way; its reply: the holder's */
+	uint64_t session;
 	uint64_t owner;
 	uint64_t waiter; /* SETLK: 0: do not wait; else unique in the session; CANCEL: the same */
 	uint32_t pid;    /* as the mount sees it */
