@@ -114,6 +114,17 @@ static int parse_u64(const struct opt *o, const char *text, uint64_t *out, struc
 	return ret;
 }
 
+static int parse_mode(const struct opt *o, const char *text, uint32_t *out, struct err *err)
+{
+	size_t digits = strspn(text, "01234567");
+	unsigned long v = strtoul(text, NULL, 8);
+
+	if (digits == 0 || text[digits] || v > 0777)
+		return bad_value(o, text, err, "not permission bits in octal, 0 to 777");
+	*out = (uint32_t)v;
+	return 0;
+}
+
 static int parse_i64(const struct opt *o, const char *text, int64_t *out, struct err *err)
 {
 	bool negative = *text == '-';
@@ -239,6 +250,8 @@ int opt_set(const struct opt *o, const char *text, void *result, struct err *err
 		return parse_size(o, text, field, err);
 	case OPT_SECONDS:
 		return parse_seconds(o, text, field, err);
+	case OPT_MODE:
+		return parse_mode(o, text, field, err);
 	case OPT_DURATION:
 		return parse_duration(o, text, field, err);
 	case OPT_FLAG:

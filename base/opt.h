@@ -17,6 +17,7 @@ enum opt_kind {
 	OPT_I64,    /* int64_t, with min and max */
 	OPT_SIZE,   /* int64_t bytes: 4096, 64K, 64M, 1G (powers of 1024); -1 allowed if min is -1 */
 	OPT_SECONDS, /* double, seconds, with fractions */
+	OPT_MODE,     /* uint32_t, permission bits in octal: 22, 022, 0777 */
 	OPT_DURATION, /* uint64_t ns: 200ms, 2s, or off: 0; min and max in ns do not hold for off */
 	OPT_IGNORE, /* accepted and without effect; value allowed */
 };

@@ -13,12 +13,24 @@
 #include "base/err.h"
 #include "fs/fs_session.h"
 
+#define FS_AS_STORED UINT32_MAX
+
+/* What stat(2) tells, and the kernel checks permissions by, instead of what is stored; each FS_AS_STORED or a value. */
+struct fs_shown {
+	uint32_t uid, gid;
+	uint32_t fmask, dmask; /* permissions are 0777 without these: of all but directories, of directories */
+};
+
+#define FS_SHOWN_AS_STORED                                                                         \
+	((struct fs_shown){ FS_AS_STORED, FS_AS_STORED, FS_AS_STORED, FS_AS_STORED })
+
 struct fs_fuse_options {
 	const char *mountpoint;
 	const char *source;  /* shown by findmnt; fsname */
 	bool read_only;      /* EROFS */
 	bool allow_other;
 	bool no_acl;         /* POSIX ACLs are refused with EOPNOTSUPP; those that are there have no effect */
+	struct fs_shown shown;
 	bool nodev, nosuid, noexec; /* root's mounts have none of them unless asked */
 	const char *atime;   /* "noatime" (default), others are refused by the helper */
 	uint32_t max_threads; /* 0: 16 */

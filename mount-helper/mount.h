@@ -31,6 +31,8 @@ struct mount_options {
 	uint64_t timeo_ds; /* tenths of a second, as nfs(5) */
 	uint64_t mount_timeout_s;
 	uint64_t max_threads;
+	uint64_t uid, gid;             /* or FS_AS_STORED */
+	uint32_t umask, fmask, dmask;  /* likewise */
 	double attr_timeout, entry_timeout, negative_timeout;
 	int64_t snapshot_threshold;
 	uint64_t lease_ns;

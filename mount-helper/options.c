@@ -37,6 +37,16 @@ const struct opt mount_options_table[] = {
 	{ .name = "noallow_other", .kind = OPT_FLAG, .offset = AT(no_allow_other),
 	  .help = "only the user who mounts may enter" },
 	IGNORED("default_permissions", "accepted: the kernel always checks permissions"),
+	{ .name = "uid", .kind = OPT_U64, .offset = AT(uid), .value = "UID", .def = "as stored",
+	  .help = "everything seems to belong to this user; goes with noacl", .max = FS_AS_STORED - 1 },
+	{ .name = "gid", .kind = OPT_U64, .offset = AT(gid), .value = "GID", .def = "as stored",
+	  .help = "everything seems to belong to this group; goes with noacl", .max = FS_AS_STORED - 1 },
+	{ .name = "umask", .kind = OPT_MODE, .offset = AT(umask), .value = "MASK", .def = "as stored",
+	  .help = "everything seems to have the permissions 0777 without these (octal); goes with noacl" },
+	{ .name = "fmask", .kind = OPT_MODE, .offset = AT(fmask), .value = "MASK", .def = "the umask option",
+	  .help = "the same for all but directories" },
+	{ .name = "dmask", .kind = OPT_MODE, .offset = AT(dmask), .value = "MASK", .def = "the umask option",
+	  .help = "the same for directories" },
 	{ .name = "create", .kind = OPT_FLAG, .offset = AT(create),
 	  .help = "make a new store when the source directory is empty or missing" },
 	{ .name = "hard", .kind = OPT_FLAG, .offset = AT(hard), .def = "softerr",
@@ -119,6 +129,11 @@ struct mount_options mount_options_default(void)
 		.timeo_ds = 300,
 		.mount_timeout_s = 60,
 		.max_threads = 16,
+		.uid = FS_AS_STORED,
+		.gid = FS_AS_STORED,
+		.umask = FS_AS_STORED,
+		.fmask = FS_AS_STORED,
+		.dmask = FS_AS_STORED,
 		.snapshot_threshold = NODE_SNAPSHOT_THRESHOLD_DEFAULT,
 		.lease_ns = NODE_LEASE_NS_DEFAULT,
 		.session_ttl_ms = NODE_SESSION_TTL_MS_DEFAULT,
@@ -272,6 +287,18 @@ static int parse_local_lock(struct mount_options *o, struct err *err)
 	return err_set(err, -EINVAL, "option 'local_lock=%s': it is none, flock, posix or all", o->local_lock);
 }
 
+/* Permissions that are not the stored ones are not those of the ACLs either. */
+static void settle_masks(struct mount_options *o)
+{
+	if (o->fmask == FS_AS_STORED)
+		o->fmask = o->umask;
+	if (o->dmask == FS_AS_STORED)
+		o->dmask = o->umask;
+	if (o->uid != FS_AS_STORED || o->gid != FS_AS_STORED || o->fmask != FS_AS_STORED ||
+	    o->dmask != FS_AS_STORED)
+		o->no_acl = true;
+}
+
 int mount_options_parse(char *list, bool sloppy, struct mount_options *o, struct err *err)
 {
 	int said[ARRAY_SIZE(pairs)];
@@ -291,5 +318,6 @@ int mount_options_parse(char *list, bool sloppy, struct mount_options *o, struct
 	}
 	if (o->hard && o->softerr)
 		return err_set(err, -EINVAL, "the options 'hard' and 'softerr' exclude each other");
+	settle_masks(o);
 	return parse_local_lock(o, err);
 }

@@ -370,6 +370,7 @@ static int mount_fuse(struct served *s, struct err *err)
 		.nosuid = o->nosuid || !root,
 		.noexec = o->noexec,
 		.no_acl = o->no_acl,
+		.shown = { .uid = (uint32_t)o->uid, .gid = (uint32_t)o->gid, .fmask = o->fmask, .dmask = o->dmask },
 		.atime = "noatime",
 		.max_threads = (uint32_t)o->max_threads,
 		.debug = o->debug,

@@ -94,7 +94,7 @@ void op_reply_entry(struct op *op); /* from op->attr; counts one lookup */
 void op_done_status(struct op *op, int status, const struct fs_reply *reply);
 void op_done_entry(struct op *op, int status, const struct fs_reply *reply);
 
-void op_fill_stat(const struct fs_attr *attr, struct stat *st);
+void op_fill_stat(const struct fs_fuse *fuse, const struct fs_attr *attr, struct stat *st);
 void op_fill_entry(const struct fs_fuse *fuse, const struct fs_attr *attr,
 		   struct fuse_entry_param *e);
 

@@ -179,7 +179,20 @@ void op_reply_error(struct op *op, int status)
 	fuse_reply_err(op->req, -status);
 }
 
-void op_fill_stat(const struct fs_attr *a, struct stat *st)
+/* As libfuse's options of these names do it: setuid, setgid and sticky bits are not shown either. */
+static void show_as(const struct fs_shown *shown, struct stat *st)
+{
+	uint32_t mask = S_ISDIR(st->st_mode) ? shown->dmask : shown->fmask;
+
+	if (shown->uid != FS_AS_STORED)
+		st->st_uid = shown->uid;
+	if (shown->gid != FS_AS_STORED)
+		st->st_gid = shown->gid;
+	if (mask != FS_AS_STORED)
+		st->st_mode = (st->st_mode & S_IFMT) | (0777 & ~mask);
+}
+
+void op_fill_stat(const struct fs_fuse *fuse, const struct fs_attr *a, struct stat *st)
 {
 	const int64_t second = 1000000000;
 	struct timespec *times[] = { &st->st_atim, &st->st_mtim, &st->st_ctim };
@@ -203,6 +216,7 @@ void op_fill_stat(const struct fs_attr *a, struct stat *st)
 		times[i]->tv_sec = ns[i] / second - (rest < 0);
 		times[i]->tv_nsec = rest < 0 ? rest + second : rest;
 	}
+	show_as(&fuse->options.shown, st);
 }
 
 void op_fill_entry(const struct fs_fuse *fuse, const struct fs_attr *attr,
@@ -214,14 +228,14 @@ void op_fill_entry(const struct fs_fuse *fuse, const struct fs_attr *attr,
 		.attr_timeout = fuse->options.attr_timeout,
 		.entry_timeout = fuse->options.entry_timeout,
 	};
-	op_fill_stat(attr, &e->attr);
+	op_fill_stat(fuse, attr, &e->attr);
 }
 
 void op_reply_attr(struct op *op)
 {
 	struct stat st;
 
-	op_fill_stat(&op->attr, &st);
+	op_fill_stat(op->fuse, &op->attr, &st);
 	fuse_reply_attr(op->req, &st, op->fuse->options.attr_timeout);
 }
 

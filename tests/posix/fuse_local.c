@@ -93,6 +93,7 @@ static void server_start(struct server *s, struct local_node *node, unsigned num
 {
 	struct err err = ERR_INIT;
 	struct fs_fuse_options fo = { .mountpoint = at[number],
+					.shown = FS_SHOWN_AS_STORED,
 				      .source = "test,with \\ signs",
 				      .allow_other = true,
 				      .debug = debug };
@@ -138,7 +139,9 @@ static void check_refusals(void)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct fs_fuse *fuse = NULL;
 		struct err err = ERR_INIT;
-		struct fs_fuse_options o = { .mountpoint = path, .source = "x" };
+		struct fs_fuse_options o = { .mountpoint = path,
+					     .source = "x",
+					     .shown = FS_SHOWN_AS_STORED };
 
 		snprintf(path, sizeof(path), "%s/%s", dir, cases[i].below);
 		CHECK(fs_fuse_mount(&o, &fuse, &err) == cases[i].want);

@@ -32,7 +32,7 @@ static void the_tables_defaults_are_the_real_ones(void **state)
 		const struct opt *o = &mount_options_table[i];
 		struct mount_options set = def;
 
-		if (!o->def || (o->kind != OPT_U64 && o->kind != OPT_SIZE && o->kind != OPT_SECONDS))
+		if (!o->def || o->def[0] < '0' || o->def[0] > '9' || (o->kind != OPT_U64 && o->kind != OPT_SIZE && o->kind != OPT_SECONDS))
 			continue;
 		assert_int_equal(opt_set(o, o->def, &set, &err), 0);
 		if (memcmp(&set, &def, sizeof(set)) != 0)
@@ -45,6 +45,39 @@ static void names_are_unique(void **state)
 	for (size_t i = 0; i < mount_options_count; i++)
 		for (size_t k = 0; k < i; k++)
 			assert_string_not_equal(mount_options_table[i].name, mount_options_table[k].name);
+}
+
+static void what_is_shown_takes_the_place_of_acls(void **state)
+{
+	static const struct {
+		const char *list;
+		uint32_t fmask, dmask;
+		uint64_t uid, gid;
+		bool no_acl;
+	} cases[] = {
+		{ "", FS_AS_STORED, FS_AS_STORED, FS_AS_STORED, FS_AS_STORED, false },
+		{ "uid=0", FS_AS_STORED, FS_AS_STORED, 0, FS_AS_STORED, true },
+		{ "gid=100,acl", FS_AS_STORED, FS_AS_STORED, FS_AS_STORED, 100, true },
+		{ "umask=022", 022, 022, FS_AS_STORED, FS_AS_STORED, true },
+		{ "dmask=27,umask=0", 0, 027, FS_AS_STORED, FS_AS_STORED, true },
+		{ "fmask=777", 0777, FS_AS_STORED, FS_AS_STORED, FS_AS_STORED, true },
+	};
+	static const char *const bad[] = { "umask=", "umask=8", "umask=1000", "fmask=0x7", "dmask=-1", "uid=-1",
+					   "uid=4294967295", "gid=users" };
+	struct mount_options o;
+	struct err err = ERR_INIT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		parse_ok(cases[i].list, &o);
+		assert_int_equal(o.fmask, cases[i].fmask);
+		assert_int_equal(o.dmask, cases[i].dmask);
+		assert_int_equal(o.uid, cases[i].uid);
+		assert_int_equal(o.gid, cases[i].gid);
+		assert_int_equal(o.no_acl, cases[i].no_acl);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		if (parse(bad[i], false, &o, &err) != -EINVAL)
+			fail_msg("'%s' was taken", bad[i]);
 }
 
 static void of_a_pair_the_last_counts(void **state)
@@ -184,6 +217,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_tables_defaults_are_the_real_ones),
 		cmocka_unit_test(names_are_unique),
+		cmocka_unit_test(what_is_shown_takes_the_place_of_acls),
 		cmocka_unit_test(of_a_pair_the_last_counts),
 		cmocka_unit_test(what_is_for_others_is_left_out),
 		cmocka_unit_test(fuses_own_options_are_left_out_of_remounts_only),
