@@ -30,10 +30,15 @@ struct fs_fuse_options {
 	bool read_only;      /* EROFS */
 	bool allow_other;
 	bool no_acl;         /* POSIX ACLs are refused with EOPNOTSUPP; those that are there have no effect */
+	bool no_user_xattr;  /* the same for user.* */
+	bool direct_io;      /* nothing is read through the kernel's page cache */
+	bool soft;           /* what would be ETIMEDOUT is EIO */
 	struct fs_shown shown;
 	bool nodev, nosuid, noexec; /* root's mounts have none of them unless asked */
 	const char *atime;   /* "noatime" (default), others are refused by the helper */
 	uint32_t max_threads; /* 0: 16 */
+	uint32_t max_read;    /* bytes of one READ, a multiple of 4096; 0: FS_IO_MAX */
+	uint32_t readahead;   /* bytes, needs root; 0: 1 MiB */
 	bool debug;
 	bool local_flock, local_posix; /* such locks are this mount's own affair */
 	double attr_timeout, entry_timeout, negative_timeout; /* upper bounds; 0 */

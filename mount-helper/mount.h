@@ -27,18 +27,21 @@ enum mount_local_lock {
 struct mount_options {
 	bool ro, nodev, nosuid, noexec, remount;
 	bool allow_other, no_allow_other, no_acl;
-	bool create, hard, softerr, foreground, debug;
+	bool no_user_xattr, noac, direct_io;
+	bool create, hard, softerr, soft, foreground, debug;
 	uint64_t timeo_ds; /* tenths of a second, as nfs(5) */
 	uint64_t mount_timeout_s;
 	uint64_t max_threads;
 	uint64_t uid, gid;             /* or FS_AS_STORED */
 	uint32_t umask, fmask, dmask;  /* likewise */
 	double attr_timeout, entry_timeout, negative_timeout;
+	int64_t max_read, rasize; /* bytes */
 	int64_t snapshot_threshold;
 	uint64_t lease_ns;
 	uint64_t snapshot_interval;
 	uint64_t session_ttl_ms;
 	const char *log_level, *log_file, *listen, *fsname;
+	const char *lookupcache; /* as given; NULL: all */
 	const char *local_lock;  /* as given; NULL: none */
 	unsigned local_locks;    /* enum mount_local_lock */
 	unsigned long flags_set, flags_cleared; /* MS_...: what a remount says about them */

@@ -25,12 +25,16 @@ const struct opt mount_options_table[] = {
 	IGNORED("acl", "POSIX ACLs, with inheritance from directories: always so unless noacl is given"),
 	{ .name = "noacl", .kind = OPT_FLAG, .offset = AT(no_acl), .def = "acl",
 	  .help = "no POSIX ACLs: setting one fails with EOPNOTSUPP, those that are there have no effect" },
+	IGNORED("user_xattr", "user.* attributes: always so unless nouser_xattr is given"),
+	{ .name = "nouser_xattr", .kind = OPT_FLAG, .offset = AT(no_user_xattr), .def = "user_xattr",
+	  .help = "no user.* attributes: they fail with EOPNOTSUPP and are not listed" },
 	IGNORED("noatime", "access times do not move: always so, as each would be a replicated write"),
 	IGNORED("nodiratime", "as noatime"),
 	IGNORED("relatime", "accepted; access times do not move"),
 	IGNORED("sync", "accepted: every write is durable on a majority when it returns"),
 	IGNORED("async", "accepted; see sync"),
 	IGNORED("dirsync", "accepted; see sync"),
+	IGNORED("wsync", "accepted; see sync"),
 	{ .name = "remount", .kind = OPT_FLAG, .offset = AT(remount), .help = "change ro and rw of a mount that is there" },
 	{ .name = "allow_other", .kind = OPT_FLAG, .offset = AT(allow_other), .def = "on for root",
 	  .help = "other users than the one who mounts may enter" },
@@ -53,6 +57,9 @@ const struct opt mount_options_table[] = {
 	  .help = "without quorum wait for ever; always killable" },
 	{ .name = "softerr", .kind = OPT_FLAG, .offset = AT(softerr), .def = "softerr",
 	  .help = "without quorum fail with ETIMEDOUT after timeo" },
+	{ .name = "soft", .kind = OPT_FLAG, .offset = AT(soft), .def = "softerr",
+	  .help = "as softerr, but the error is EIO" },
+	IGNORED("retrans", "accepted; timeo alone counts"),
 	{ .name = "timeo", .kind = OPT_U64, .offset = AT(timeo_ds), .value = "TENTHS", .def = "300",
 	  .help = "with softerr: tenths of a second that an operation waits", .min = 1, .max = 36000 },
 	{ .name = "mount_timeout", .kind = OPT_U64, .offset = AT(mount_timeout_s), .value = "SECONDS", .def = "60",
@@ -65,6 +72,27 @@ const struct opt mount_options_table[] = {
 	  .help = "the same for names" },
 	{ .name = "negative_timeout", .kind = OPT_SECONDS, .offset = AT(negative_timeout), .value = "SECONDS",
 	  .def = "0", .help = "the same for names that do not exist" },
+	{ .name = "attribute-timeout", .kind = OPT_SECONDS, .offset = AT(attr_timeout), .value = "SECONDS", .def = "0",
+	  .help = "another name of attr_timeout" },
+	{ .name = "entry-timeout", .kind = OPT_SECONDS, .offset = AT(entry_timeout), .value = "SECONDS", .def = "0",
+	  .help = "another name of entry_timeout" },
+	{ .name = "negative-timeout", .kind = OPT_SECONDS, .offset = AT(negative_timeout), .value = "SECONDS",
+	  .def = "0", .help = "another name of negative_timeout" },
+	{ .name = "actimeo", .kind = OPT_SECONDS, .offset = AT(attr_timeout), .value = "SECONDS", .def = "0",
+	  .help = "another name of attr_timeout" },
+	{ .name = "noac", .kind = OPT_FLAG, .offset = AT(noac), .help = "attr_timeout=0, whatever else is said" },
+	{ .name = "lookupcache", .kind = OPT_STRING, .offset = AT(lookupcache), .value = "WHICH", .def = "all",
+	  .help = "names for which the time-outs hold: all, positive or none" },
+	{ .name = "direct_io", .kind = OPT_FLAG, .offset = AT(direct_io),
+	  .help = "reads, too, go past the kernel's page cache" },
+	IGNORED("kernel_cache", "accepted; pages are kept over open for exactly as long as they are current"),
+	IGNORED("auto_cache", "accepted; see kernel_cache"),
+	{ .name = "max_read", .kind = OPT_SIZE, .offset = AT(max_read), .value = "BYTES", .def = "1M",
+	  .help = "longest read that the kernel asks for at once", .min = 4096, .max = FS_IO_MAX },
+	{ .name = "rasize", .kind = OPT_SIZE, .offset = AT(rasize), .value = "BYTES", .def = "1M",
+	  .help = "how far the kernel reads ahead; needs root", .min = 4096, .max = 1 << 30 },
+	IGNORED("clone_fd", "accepted: always so"),
+	IGNORED("auto_unmount", "accepted without effect: after this process died, umount(8) frees the mount point"),
 	{ .name = "max_threads", .kind = OPT_U64, .offset = AT(max_threads), .value = "N", .def = "16",
 	  .help = "threads that take requests from the kernel", .min = 1, .max = 256 },
 	{ .name = "snapshot-threshold", .kind = OPT_SIZE, .offset = AT(snapshot_threshold), .value = "BYTES",
@@ -129,6 +157,8 @@ struct mount_options mount_options_default(void)
 		.timeo_ds = 300,
 		.mount_timeout_s = 60,
 		.max_threads = 16,
+		.max_read = FS_IO_MAX,
+		.rasize = 1048576,
 		.uid = FS_AS_STORED,
 		.gid = FS_AS_STORED,
 		.umask = FS_AS_STORED,
@@ -299,6 +329,22 @@ static void settle_masks(struct mount_options *o)
 		o->no_acl = true;
 }
 
+static int settle_caches(struct mount_options *o, struct err *err)
+{
+	const char *which = o->lookupcache ? o->lookupcache : "all";
+
+	if (o->noac)
+		o->attr_timeout = 0;
+	if (strcmp(which, "none") == 0)
+		o->entry_timeout = o->negative_timeout = 0;
+	else if (strcmp(which, "positive") == 0)
+		o->negative_timeout = 0;
+	else if (strcmp(which, "all") != 0)
+		return err_set(err, -EINVAL, "option 'lookupcache=%s': it is all, positive or none", which);
+	o->max_read &= ~INT64_C(4095);
+	return 0;
+}
+
 int mount_options_parse(char *list, bool sloppy, struct mount_options *o, struct err *err)
 {
 	int said[ARRAY_SIZE(pairs)];
@@ -316,8 +362,9 @@ int mount_options_parse(char *list, bool sloppy, struct mount_options *o, struct
 		o->flags_set |= said[i] > 0 ? pairs[i].flag : 0;
 		o->flags_cleared |= said[i] < 0 ? pairs[i].flag : 0;
 	}
-	if (o->hard && o->softerr)
-		return err_set(err, -EINVAL, "the options 'hard' and 'softerr' exclude each other");
+	if (o->hard + o->softerr + o->soft > 1)
+		return err_set(err, -EINVAL, "the options 'hard', 'softerr' and 'soft' exclude each other");
 	settle_masks(o);
-	return parse_local_lock(o, err);
+	ret = settle_caches(o, err);
+	return ret == 0 ? parse_local_lock(o, err) : ret;
 }

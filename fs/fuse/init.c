@@ -36,7 +36,7 @@ static ssize_t custom_read(int fd, void *buf, size_t buf_len, void *userdata)
 static void init_answered(struct fs_fuse *fuse)
 {
 	atomic_store(&fuse->init.done, true);
-	mount_raise_readahead(&fuse->mount);
+	mount_set_readahead(&fuse->mount, fuse->options.readahead);
 	if (fuse->init.started)
 		fuse->init.started(fuse->init.ctx);
 }

@@ -162,6 +162,11 @@ static int open_device(int *fd, struct err *err)
 			  ret == -EACCES || ret == -EPERM ? "ls -l /dev/fuse" : "modprobe fuse");
 }
 
+static uint32_t max_read(const struct fs_fuse_options *o)
+{
+	return o->max_read == 0 ? FS_IO_MAX : o->max_read;
+}
+
 static int mount_as_root(const struct fs_fuse_options *o, const char *path, mode_t mode, int fd,
 			 struct err *err)
 {
@@ -175,7 +180,7 @@ static int mount_as_root(const struct fs_fuse_options *o, const char *path, mode
 	buf_printf(&data,
 		   "fd=%d,rootmode=%o,user_id=%u,group_id=%u,default_permissions%s,max_read=%u", fd,
 		   mode & S_IFMT, getuid(), getgid(), o->allow_other ? ",allow_other" : "",
-		   FS_IO_MAX);
+		   max_read(o));
 	buf_put_u8(&data, 0);
 	if (mount(o->source, path, MOUNT_TYPE, flags, data.data) < 0)
 		ret = -errno;
@@ -261,7 +266,7 @@ static int mount_by_helper(const struct fs_fuse_options *o, char *path, int *fd,
 	buf_printf(&text,
 		   "%s,nosuid,nodev%s,default_permissions%s,max_read=%u,subtype=quorumfs,fsname=",
 		   o->read_only ? "ro" : "rw", o->noexec ? ",noexec" : "",
-		   o->allow_other ? ",allow_other" : "", FS_IO_MAX);
+		   o->allow_other ? ",allow_other" : "", max_read(o));
 	put_escaped(&text, o->source);
 	buf_put_u8(&text, 0);
 	int ret = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock) < 0 ? -errno : 0;
@@ -365,9 +370,9 @@ void mount_detach(const struct mount_point *mp)
 		umount2(mp->path, MNT_DETACH | UMOUNT_NOFOLLOW);
 }
 
-void mount_raise_readahead(const struct mount_point *mp)
+void mount_set_readahead(const struct mount_point *mp, uint32_t bytes)
 {
-	char name[128];
+	char name[128], kib[16];
 
 	/* INIT alone cannot raise it above 128 KiB; without root it stays there. */
 	snprintf(name, sizeof(name), "/sys/class/bdi/%s/read_ahead_kb", mp->device);
@@ -375,7 +380,8 @@ void mount_raise_readahead(const struct mount_point *mp)
 
 	if (fd < 0)
 		return;
-	io_write_all(fd, "1024", 4); /* slower reads if it fails, nothing worse */
+	snprintf(kib, sizeof(kib), "%u", bytes == 0 ? 1024 : bytes / 1024);
+	io_write_all(fd, kib, strlen(kib)); /* slower reads if it fails, nothing worse */
 	close(fd);
 }
 

@@ -29,7 +29,8 @@ bool mount_is_attached(const struct mount_point *mp);
 void mount_detach_aside(const struct mount_point *mp);
 /* Detaches now. Only when the connection is closed, or it may wait for ourselves. */
 void mount_detach(const struct mount_point *mp);
-void mount_raise_readahead(const struct mount_point *mp); /* as root; after INIT */
+/* bytes; 0: 1 MiB. As root, after INIT. */
+void mount_set_readahead(const struct mount_point *mp, uint32_t bytes);
 void mount_point_release(struct mount_point *mp);
 
 #endif

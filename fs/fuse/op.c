@@ -174,7 +174,7 @@ void op_reply_error(struct op *op, int status)
 {
 	assert(status < 0);
 	/* Where nodes are is none of the application's business. */
-	if (status == -ENOTCONN || status <= -1000)
+	if (status == -ENOTCONN || status <= -1000 || (status == -ETIMEDOUT && op->fuse->options.soft))
 		status = -EIO;
 	fuse_reply_err(op->req, -status);
 }

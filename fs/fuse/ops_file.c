@@ -31,7 +31,7 @@ static bool is_direct(const struct fs_fuse *fuse, uint32_t flags)
 {
 	uint32_t access = flags & O_ACCMODE;
 
-	return (flags & (O_APPEND | O_DIRECT)) || access == O_WRONLY ||
+	return fuse->options.direct_io || (flags & (O_APPEND | O_DIRECT)) || access == O_WRONLY ||
 	       (access == O_RDWR && fuse->init.maps_direct);
 }
 

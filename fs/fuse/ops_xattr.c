@@ -11,12 +11,17 @@ static bool is_acl(const char *name)
 	return strcmp(name, FS_ACL_ACCESS) == 0 || strcmp(name, FS_ACL_DEFAULT) == 0;
 }
 
-/* A mount without ACLs knows no such names. True: the request is answered. */
-static bool refuse_acl(fuse_req_t req, const char *name)
+/* A mount with noacl or nouser_xattr knows no such names. */
+static bool is_hidden(const struct fs_fuse *fuse, const char *name)
 {
-	struct fs_fuse *fuse = fuse_req_userdata(req);
+	return (fuse->options.no_acl && is_acl(name)) ||
+	       (fuse->options.no_user_xattr && strncmp(name, "user.", 5) == 0);
+}
 
-	if (!fuse->options.no_acl || !is_acl(name))
+/* True: the request is answered. */
+static bool refuse_hidden(fuse_req_t req, const char *name)
+{
+	if (!is_hidden(fuse_req_userdata(req), name))
 		return false;
 	fuse_reply_err(req, EOPNOTSUPP);
 	return true;
@@ -37,7 +42,7 @@ static void done_xattr_data(struct op *op, int status, const struct fs_reply *re
 
 static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
-	if (refuse_acl(req, name))
+	if (refuse_hidden(req, name))
 		return;
 	struct op *op = op_new(req, done_xattr_data);
 
@@ -53,7 +58,7 @@ static void done_listxattr(struct op *op, int status, const struct fs_reply *rep
 	struct fs_reply shown;
 	size_t len;
 
-	if (status < 0 || !op->fuse->options.no_acl) {
+	if (status < 0 || (!op->fuse->options.no_acl && !op->fuse->options.no_user_xattr)) {
 		done_xattr_data(op, status, reply);
 		return;
 	}
@@ -61,7 +66,7 @@ static void done_listxattr(struct op *op, int status, const struct fs_reply *rep
 		const char *name = (const char *)reply->data + at;
 
 		len = strnlen(name, reply->data_len - at) + 1;
-		if (at + len <= reply->data_len && !is_acl(name))
+		if (at + len <= reply->data_len && !is_hidden(op->fuse, name))
 			buf_put(&names, name, len);
 	}
 	shown = *reply;
@@ -104,7 +109,7 @@ static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const 
 				 .data_len = size,
 				 .flags = (uint32_t)flags };
 
-	if (refuse_acl(req, name))
+	if (refuse_hidden(req, name))
 		return;
 	if (is_acl(name) && fuse_req_ctx(req)->uid != 0) {
 		put_groups(req, &groups);
@@ -117,7 +122,7 @@ static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const 
 
 static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-	if (refuse_acl(req, name))
+	if (refuse_hidden(req, name))
 		return;
 	op_submit(op_new(req, op_done_status), &(struct fs_request){ .op = FS_REMOVEXATTR,
 								     .ino = ino,

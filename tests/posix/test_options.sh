@@ -51,6 +51,42 @@ expect "600 11 12" stat -c '%a %u %g' "$T/m2/dir/file"
 expect "600 drwx------" bash -c "echo \$(stat -c %a '$T/m2/dir/new') \$(stat -c %A '$T/m2/dir')"
 unmount 2
 
+say "nouser_xattr"
+setfattr -n user.colour -v green "$T/m1/dir/file"
+setfattr -n trusted.taste -v sweet "$T/m1/dir/file"
+other nouser_xattr
+expect "trusted.taste" bash -c "getfattr -m - --absolute-names '$T/m2/dir/file' | sed -n 2p"
+setfattr -n user.smell -v good "$T/m2/dir/file" 2>"$T/err" && fail "a user.* attribute was set"
+grep -q 'not supported' "$T/err" || fail "not EOPNOTSUPP: $(cat "$T/err")"
+unmount 2
+
+say "direct_io, max_read=, rasize="
+head -c 3000000 /dev/urandom >"$T/m1/big"
+cached() { # FILE: KiB of it in the page cache after reading it
+	cat "$1" >/dev/null
+	fincore -bn -o RES "$1" | awk '{ print int($1 / 1024) }'
+}
+[ "$(cached "$T/m1/big")" -gt 2000 ] || fail "plain reads are not cached: $(cached "$T/m1/big")"
+other direct_io,max_read=70000,rasize=256K
+[ "$(cached "$T/m2/big")" = 0 ] || fail "direct_io reads are cached"
+cmp "$T/m1/big" "$T/m2/big" || fail "direct_io reads something else"
+findmnt -n -o OPTIONS "$T/m2" | grep -q max_read=69632 || fail "max_read is not set"
+expect 256 cat "/sys/class/bdi/$(mountpoint -d "$T/m2")/read_ahead_kb"
+unmount 2
+
+say "softerr and soft: what a call says when no node answers"
+other timeo=10
+mount_at "$T/n1/node.sock" "$T/m3" 3 soft,timeo=10 || fail "mount with soft"
+node_kill 1
+cat "$T/m2/dir/file" 2>"$T/err" && fail "read without a node"
+grep -qi 'timed out' "$T/err" || fail "softerr is not ETIMEDOUT: $(cat "$T/err")"
+cat "$T/m3/dir/file" 2>"$T/err" && fail "read without a node"
+grep -qi 'input/output' "$T/err" || fail "soft is not EIO: $(cat "$T/err")"
+node_start 1
+wait_leader
+unmount 2
+unmount 3
+
 say "what is mistyped"
 mount.quorumfs "$T/n1/node.sock" "$T/m2" -o attr_timout=1 2>"$T/err"
 [ $? = 1 ] || fail "a mistyped option is not exit 1"

@@ -80,6 +80,24 @@ static void what_is_shown_takes_the_place_of_acls(void **state)
 			fail_msg("'%s' was taken", bad[i]);
 }
 
+static void bounds_of_caches_combine(void **state)
+{
+	struct mount_options o;
+	struct err err = ERR_INIT;
+
+	parse_ok("actimeo=3,entry-timeout=2,negative-timeout=1", &o);
+	assert_true(o.attr_timeout == 3 && o.entry_timeout == 2 && o.negative_timeout == 1);
+	parse_ok("actimeo=3,entry_timeout=2,negative_timeout=1,lookupcache=positive,noac", &o);
+	assert_true(o.attr_timeout == 0 && o.entry_timeout == 2 && o.negative_timeout == 0);
+	parse_ok("lookupcache=none,entry_timeout=2,negative_timeout=1", &o);
+	assert_true(o.entry_timeout == 0 && o.negative_timeout == 0);
+	parse_ok("max_read=8191", &o);
+	assert_int_equal(o.max_read, 4096);
+	assert_int_equal(parse("lookupcache=some", false, &o, &err), -EINVAL);
+	assert_int_equal(parse("soft,hard", false, &o, &err), -EINVAL);
+	assert_int_equal(parse("max_read=4095", false, &o, &err), -EINVAL);
+}
+
 static void of_a_pair_the_last_counts(void **state)
 {
 	static const struct { const char *list; bool ro; } cases[] = {
@@ -218,6 +236,7 @@ int main(void)
 		cmocka_unit_test(the_tables_defaults_are_the_real_ones),
 		cmocka_unit_test(names_are_unique),
 		cmocka_unit_test(what_is_shown_takes_the_place_of_acls),
+		cmocka_unit_test(bounds_of_caches_combine),
 		cmocka_unit_test(of_a_pair_the_last_counts),
 		cmocka_unit_test(what_is_for_others_is_left_out),
 		cmocka_unit_test(fuses_own_options_are_left_out_of_remounts_only),
