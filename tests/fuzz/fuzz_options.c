@@ -15,6 +15,7 @@ struct result {
 	uint64_t u64, free_u64;
 	int64_t i64, size;
 	double seconds;
+	uint32_t mode;
 };
 
 #define AT(field) offsetof(struct result, field)
@@ -59,6 +60,7 @@ static const struct opt table[] = {
 	  .value = "S",
 	  .min = 1,
 	  .max = 60 },
+	{ .name = "mask", .kind = OPT_MODE, .offset = AT(mode), .value = "MASK" },
 	{ .name = "ignored", .short_name = 'i', .kind = OPT_IGNORE, .value = "X" },
 };
 
@@ -68,6 +70,7 @@ static void check_bounds(const struct result *r)
 	assert(r->i64 >= -10 && r->i64 <= 10);
 	assert(r->size >= -1);
 	assert(r->seconds >= 1 && r->seconds <= 60);
+	assert(r->mode <= 0777);
 }
 
 static struct result fresh(void)

@@ -9,6 +9,7 @@ struct result {
 	uint64_t id;
 	int64_t delta, threshold, cache;
 	double timeo;
+	uint32_t mask;
 };
 
 static const struct opt opts[] = {
@@ -69,6 +70,7 @@ static const struct opt opts[] = {
 	  .def = "60",
 	  .help = "patience",
 	  .max = 100 },
+	{ .name = "umask", .kind = OPT_MODE, .offset = offsetof(struct result, mask), .value = "MASK" },
 	{ .name = "_netdev", .kind = OPT_IGNORE },
 	{ .name = "comment", .kind = OPT_IGNORE, .value = "TEXT" },
 };
@@ -135,6 +137,27 @@ static void numbers_are_checked_to_the_last_letter(void **state)
 			assert_int_equal(ret, 0);
 			assert_true(got == cases[i].want);
 		}
+	}
+}
+
+static void permission_bits_are_octal(void **state)
+{
+	static const struct {
+		const char *text;
+		uint32_t want; /* 07777: refused */
+	} cases[] = {
+		{ "0", 0 },	   { "22", 022 },   { "022", 022 },   { "0777", 0777 }, { "1000", 07777 },
+		{ "", 07777 },	   { "8", 07777 },  { "-1", 07777 },  { "0x7", 07777 }, { " 7", 07777 },
+		{ "7 ", 07777 },   { "u=r", 07777 }, { "7777777777777777777777777", 07777 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct result r = { .mask = 07777 };
+		struct err err = ERR_INIT;
+		int ret = opt_set(opt_find(opts, COUNT, "umask"), cases[i].text, &r, &err);
+
+		assert_int_equal(ret, cases[i].want == 07777 ? -EINVAL : 0);
+		assert_int_equal(r.mask, cases[i].want);
 	}
 }
 
@@ -381,6 +404,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_are_checked_to_the_last_letter),
+		cmocka_unit_test(permission_bits_are_octal),
 		cmocka_unit_test(seconds_have_fractions),
 		cmocka_unit_test(durations_have_units_and_may_be_off),
 		cmocka_unit_test(argv_mixes_options_and_operands),
