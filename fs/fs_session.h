@@ -93,8 +93,9 @@ struct fs_session_stats {
 	uint64_t ended;           /* sessions that ended under us */
 	bool connected, has_leader;
 };
-/* Is what the session gave still certain? Locks, delegations and the like must be asked this at each use. */
-bool fs_session_is_kept(struct fs_session *s);
+/* Is what that session gave still certain? Locks, delegations and the like must be asked this at each use. False
+ * of one that has ended, even while its successor is kept. */
+bool fs_session_is_kept(struct fs_session *s, uint64_t session_id);
 uint64_t fs_session_id(struct fs_session *s); /* 0: none has begun yet */
 void fs_session_stats(struct fs_session *s, struct fs_session_stats *stats);
 

@@ -358,7 +358,7 @@ static void done_confirm(struct op *op, int status, const struct fs_reply *reply
 
 bool lock_confirm(struct op *op, void (*confirmed)(struct op *op))
 {
-	if (op->fence == 0 || fs_session_is_kept(op->fuse->session))
+	if (op->fence == 0 || fs_session_is_kept(op->fuse->session, op->fence))
 		return false;
 	/* No owner has this number: nothing changes, and nothing is logged. */
 	op->lock = (struct fs_lock){ .kind = FS_LOCK_POSIX,

@@ -395,10 +395,11 @@ uint64_t fs_session_id(struct fs_session *s)
 	return id;
 }
 
-bool fs_session_is_kept(struct fs_session *s)
+bool fs_session_is_kept(struct fs_session *s, uint64_t session_id)
 {
 	pthread_mutex_lock(&s->lock);
-	bool kept = s->session_id != 0 && session_is_kept(s, clock_boot_ms());
+	bool kept = session_id != 0 && s->session_id == session_id &&
+		    session_is_kept(s, clock_boot_ms());
 
 	pthread_mutex_unlock(&s->lock);
 	return kept;

@@ -159,23 +159,23 @@ static void a_session_is_relied_on_for_its_time_from_when_it_said_so(void **stat
 	be_up(f);
 	submit(f, FS_KV_PUT, 0);
 	kept(f, clock_boot_ms() - 490, 0, 500, 0);
-	assert_false(fs_session_is_kept(f->s)); /* none has begun */
+	assert_false(fs_session_is_kept(f->s, 42)); /* none has begun */
 	answer(f, request(f, 0), 0, 42);
 	clock_sleep_ms(10);
 	said_ms = clock_boot_ms();
 	kept(f, said_ms + 10000, 42, 500, 0); /* not what we sent */
 	kept(f, said_ms - 496, 42, 500, 0);   /* 500 ms less 1 % are over */
-	assert_false(fs_session_is_kept(f->s));
+	assert_false(fs_session_is_kept(f->s, 42));
 	kept(f, said_ms, 41, 500, 0); /* another session */
-	assert_false(fs_session_is_kept(f->s));
+	assert_false(fs_session_is_kept(f->s, 42));
 	kept(f, said_ms, 42, 500, 0);
-	assert_true(fs_session_is_kept(f->s) || clock_boot_ms() > said_ms + 480);
+	assert_true(fs_session_is_kept(f->s, 42) || clock_boot_ms() > said_ms + 480);
 	kept(f, said_ms - 300, 42, 500, 0); /* an older answer takes nothing away */
-	assert_true(fs_session_is_kept(f->s) || clock_boot_ms() > said_ms + 480);
+	assert_true(fs_session_is_kept(f->s, 42) || clock_boot_ms() > said_ms + 480);
 	clock_sleep_ms(510);
-	assert_false(fs_session_is_kept(f->s));
+	assert_false(fs_session_is_kept(f->s, 42));
 	kept(f, clock_boot_ms(), 42, 500, 0);
-	assert_true(fs_session_is_kept(f->s));
+	assert_true(fs_session_is_kept(f->s, 42));
 }
 
 /* Nobody ends without a leader, so what waits must not fail by the clock alone. */
@@ -189,7 +189,7 @@ static void a_lapse_alone_fails_nothing(void **state)
 	kept(f, clock_boot_ms(), 42, 60, 0);
 	submit(f, FS_MKDIR, 1);
 	clock_sleep_ms(200);
-	assert_false(fs_session_is_kept(f->s));
+	assert_false(fs_session_is_kept(f->s, 42));
 	assert_open(f, 1);
 	answer(f, request(f, 1), 0, 42);
 	assert_answered(f, 1, 0);
@@ -358,6 +358,26 @@ static void a_mount_ends_its_predecessor_and_tells_its_name(void **state)
 	assert_int_equal(load_le64(begun_name + KV_UUID_SIZE), 77);
 }
 
+/* An answer to what was asked under a lock may come only when the next session is kept. */
+static void what_one_gave_is_not_kept_by_the_next(void **state)
+{
+	struct fixture *f = *state;
+	struct fs_session_options o = hard_options(f);
+
+	o.holder = true;
+	start(f, &o);
+	up(f);
+	answer(f, request(f, 0), 0, 42);
+	kept(f, clock_boot_ms(), 42, 30000, 0);
+	assert_true(fs_session_is_kept(f->s, 42));
+	assert_false(fs_session_is_kept(f->s, 0));
+	kept(f, clock_boot_ms(), 42, 30000, FS_MSG_EXPIRED);
+	answer(f, request(f, 1), 0, 77);
+	kept(f, clock_boot_ms(), 77, 30000, 0);
+	assert_true(fs_session_is_kept(f->s, 77));
+	assert_false(fs_session_is_kept(f->s, 42));
+}
+
 static uint64_t lost_id;
 
 static void note_lost(void *ctx, uint64_t session_id)
@@ -367,7 +387,7 @@ static void note_lost(void *ctx, uint64_t session_id)
 	lost_id = session_id;
 	/* No lock is held, and the session is another one already. */
 	assert_int_equal(fs_session_id(f->s), 0);
-	assert_false(fs_session_is_kept(f->s));
+	assert_false(fs_session_is_kept(f->s, session_id));
 }
 
 static void what_a_session_gave_is_said_to_be_lost(void **state)
@@ -596,6 +616,7 @@ int main(void)
 		CLAIM(what_was_sent_fails_and_the_rest_goes_on_in_the_next_session),
 		CLAIM(a_mount_ends_its_predecessor_and_tells_its_name),
 		CLAIM(an_idle_mount_is_told_by_its_keep_alive),
+		CLAIM(what_one_gave_is_not_kept_by_the_next),
 		CLAIM(what_a_session_gave_is_said_to_be_lost),
 		CLAIM(a_session_that_was_never_confirmed_lapses_too),
 		CLAIM(answers_of_the_old_session_mean_nothing_to_the_new_one),
