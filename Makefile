@@ -364,6 +364,13 @@ check-pjdfstest: ## pjdfstest on one node and three (PJDFSTEST_DIR=dir; skipped 
 	@PJDFSTEST_DIR=$(PJDFSTEST_DIR) $(RUN) tests/posix/pjdfstest.sh; ret=$$?; \
 		grep -h ' checks, ' $(BUILD)/logs/posix/pjdfstest.log; exit $$ret
 
+.PHONY: check-programs
+check-programs: ## SQLite for 20 minutes, PostgreSQL, tar, rsync, dpkg, git, umoci, npm on mounts (as root)
+	@$(MAKE) $(PARALLEL) -k helper-programs || :
+	@$(RUN) tests/posix/test_programs.sh tests/posix/test_sqlite_wal.sh tests/cluster/postgres.sh \
+		tests/cluster/test_sqlite.sh; ret=$$?; for t in posix/test_programs posix/test_sqlite_wal \
+		cluster/postgres cluster/test_sqlite; do grep -h '^--- ' $(BUILD)/logs/$$t.log; done; exit $$ret
+
 # Short, it is one test among others; long, it prints what it does.
 .PHONY: check-chaos
 check-chaos: ## real nodes under faults: NODES=3|5 DURATION=300 SEED= RATE=30 FAULTS= (as root)

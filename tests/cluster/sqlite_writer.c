@@ -5,6 +5,7 @@
  *   sqlite_writer write DB MODE LOG WRITER PAUSE_MS   commits until SIGTERM
  *   sqlite_writer check DB LOG...                     also while others write
  *
+ * MODE is one of SQLite's, or "exclusive": WAL without shared memory, held by one process until it closes.
  * LOG lies outside: a line "t WRITER N" before commit N is tried, "a WRITER N" once it was acknowledged. A
  * number is never tried again after its outcome became unknown (EIO, or the writer was killed).
  * Each commit reads the counter, adds one, stores it with its number as a row of t, and replaces one of the
@@ -59,7 +60,7 @@ static int run(sqlite3 *db, const char *sql)
 
 static int open_db(const char *path, int flags, const char *mode, sqlite3 **db)
 {
-	char sql[64];
+	char sql[80];
 	int ret = sqlite3_open_v2(path, db, flags, NULL);
 
 	if (ret != SQLITE_OK)
@@ -67,7 +68,11 @@ static int open_db(const char *path, int flags, const char *mode, sqlite3 **db)
 	sqlite3_busy_timeout(*db, BUSY_MS);
 	if (!mode)
 		return SQLITE_OK;
-	snprintf(sql, sizeof(sql), "PRAGMA journal_mode=%s", mode);
+	if (strcmp(mode, "exclusive") == 0)
+		snprintf(sql, sizeof(sql),
+			 "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=wal");
+	else
+		snprintf(sql, sizeof(sql), "PRAGMA journal_mode=%s", mode);
 	return run(*db, sql);
 }
 
