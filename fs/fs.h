@@ -97,6 +97,7 @@ enum fs_setattr_valid {
 	FS_SET_ATIME_NOW = 64,
 	FS_SET_MTIME_NOW = 128,
 	FS_SET_KILL_PRIV = 256, /* the kernel leaves clearing suid and sgid to us (FATTR_KILL_SUIDGID) */
+	FS_SET_CTIME = 512,     /* nothing but that it changes: ctime moves, a file capability goes */
 };
 
 enum fs_allocate_flags {

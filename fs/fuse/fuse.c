@@ -43,6 +43,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	conn->congestion_threshold = MAX_BACKGROUND * 3 / 4;
 	conn->time_gran = 1;
 	conn->want &= ~(unsigned)FUSE_CAP_HANDLE_KILLPRIV; /* V2 takes its place, see init.c */
+	/* A handle is the inode's number: it is found by that alone, on every mount and for good. */
+	conn->want |= conn->capable & FUSE_CAP_EXPORT_SUPPORT;
 }
 
 static struct fuse_session *make_session(struct fs_fuse *fuse)

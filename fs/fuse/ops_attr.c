@@ -98,10 +98,9 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
 		.mtime_ns = nanoseconds(&st->st_mtim),
 	};
 
-	if (rq.valid == 0) {
-		op_getattr(req, ino, NULL);
-		return;
-	}
+	/* chown(2) of neither owner nor group, or a capability that a change to come takes away: the same request. */
+	if (rq.valid == 0)
+		rq.valid = FS_SET_CTIME;
 	struct op *op = op_new(req, done_setattr);
 	struct fs_fuse *fuse = op->fuse;
 

@@ -191,13 +191,21 @@ int dir_take_name(struct eval *ev, struct inode *dir, struct name name, const st
 
 /* ---- operations ----------------------------------------------------------------------------------- */
 
+/* "." is how a kernel asks for an inode of which it has nothing but a handle: of any type, while it has a name. */
 static int lookup_dots(struct eval *ev, enum name_kind kind)
 {
 	struct inode n;
-	int ret = inode_load_dir(ev, ev->rq->ino, &n);
+	int ret;
 
-	if (ret == 0 && kind == NAME_DOTDOT)
-		ret = inode_load_named(ev, n.rec.parent, &n);
+	if (kind == NAME_DOTDOT) {
+		ret = inode_load_dir(ev, ev->rq->ino, &n);
+		if (ret == 0)
+			ret = inode_load_named(ev, n.rec.parent, &n);
+	} else {
+		ret = inode_load(ev, ev->rq->ino, &n);
+		if (ret == 0 && n.rec.nlink == 0)
+			ret = -ESTALE;
+	}
 	if (ret == 0)
 		inode_reply(ev, &n);
 	return ret;

@@ -313,6 +313,8 @@ int eval_setattr(struct eval *ev)
 		ret = set_owner(ev, &n);
 	if (ret == 0 && (rq->valid & FS_SET_KILL_PRIV) && !S_ISDIR(n.rec.mode))
 		ret = inode_kill_priv(ev, &n, true);
+	if (ret == 0 && (rq->valid & FS_SET_CTIME))
+		ret = xattr_drop_capability(ev, &n);
 	if (ret != 0)
 		return ret;
 	if (rq->valid & FS_SET_MODE) {

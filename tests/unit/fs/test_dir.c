@@ -115,6 +115,20 @@ static void lookup_answers_dot_and_dotdot(void **state)
 	assert_int_equal(f->reply.attr.ino, FS_ROOT_INO);
 }
 
+/* Which is how a kernel that was restarted since finds what a handle names. */
+static void dot_of_an_inode_of_any_type_is_itself(void **state)
+{
+	struct fsfix *f = *state;
+	uint64_t file = fsfix_file(f, FS_ROOT_INO, "f");
+
+	assert_int_equal(fsfix_lookup(f, file, "."), 0);
+	assert_int_equal(f->reply.attr.ino, file);
+	assert_int_equal(fsfix_lookup(f, file, ".."), -ENOTDIR);
+	assert_int_equal(fsfix_unlink(f, FS_ROOT_INO, "f"), 0);
+	assert_int_equal(fsfix_lookup(f, file, "."), -ESTALE);
+	assert_int_equal(fsfix_lookup(f, 4711, "."), -ESTALE);
+}
+
 static void a_file_is_no_parent(void **state)
 {
 	struct fsfix *f = *state;
@@ -240,6 +254,7 @@ int main(void)
 		FSFIX_BOTH(mkdir_of_an_existing_name_is_eexist),
 		FSFIX_BOTH(names_keep_to_linux_rules),
 		FSFIX_BOTH(lookup_answers_dot_and_dotdot),
+		FSFIX_BOTH(dot_of_an_inode_of_any_type_is_itself),
 		FSFIX_BOTH(a_file_is_no_parent),
 		FSFIX_BOTH(rmdir_tells_what_is_in_the_way),
 		FSFIX_BOTH(nothing_is_made_in_a_removed_directory),

@@ -107,6 +107,27 @@ static void kill_priv_clears_suid_for_root_too(void **state)
 	assert_int_equal(f->reply.attr.size, 3);
 }
 
+static void a_change_of_nothing_moves_ctime_and_takes_the_capability(void **state)
+{
+	struct fsfix *f = *state;
+	uint64_t ino = fsfix_file(f, FS_ROOT_INO, "f");
+
+	assert_int_equal(fsfix_chmod(f, ino, 06755), 0);
+	assert_int_equal(fsfix_setxattr(f, ino, "security.capability", "x", 0), 0);
+	struct fs_attr a = fsfix_attr(f, ino);
+
+	assert_int_equal(setattr(f, ino, (struct fs_request){ .valid = FS_SET_CTIME }), 0);
+	assert_int_equal(f->reply.attr.mode, S_IFREG | 06755);
+	assert_true(f->reply.attr.ctime_ns > a.ctime_ns);
+	assert_int_equal(f->reply.attr.mtime_ns, a.mtime_ns);
+	assert_int_equal(
+		fsfix_eval(f, (struct fs_request){ .op = FS_GETXATTR,
+						   .ino = ino,
+						   .name = "security.capability",
+						   .name_len = strlen("security.capability") }),
+		-ENODATA);
+}
+
 static void an_explicit_mode_wins_over_what_chown_clears(void **state)
 {
 	struct fsfix *f = *state;
@@ -242,6 +263,7 @@ int main(void)
 		FSFIX_BOTH(chown_takes_suid_from_all_but_directories),
 		FSFIX_BOTH(chown_drops_the_capability_attribute),
 		FSFIX_BOTH(kill_priv_clears_suid_for_root_too),
+		FSFIX_BOTH(a_change_of_nothing_moves_ctime_and_takes_the_capability),
 		FSFIX_BOTH(an_explicit_mode_wins_over_what_chown_clears),
 		FSFIX_BOTH(times_are_taken_as_given),
 		FSFIX_BOTH(now_is_the_leaders),
