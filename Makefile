@@ -92,6 +92,9 @@ HISTORY_MAINS := $(wildcard tests/history/check_history.c tests/history/load.c)
 HISTORY_TESTS := $(wildcard tests/history/test_*.c)
 HISTORY_SOURCES := $(filter-out $(HISTORY_MAINS) $(HISTORY_TESTS),$(wildcard tests/history/*.c))
 TEST_SOURCES += $(wildcard tests/history/*.c)
+# Cases that look through three mounts: one program.
+MULTI_SOURCES := $(wildcard tests/posix/multi/*.c)
+TEST_SOURCES += $(MULTI_SOURCES)
 
 PROGRAMS := $(if $(wildcard node/main.c),$(BUILD)/bin/quorumfsd) \
 	$(if $(wildcard ctl/main.c),$(BUILD)/bin/quorumfs) \
@@ -104,7 +107,7 @@ UNIT_PROGRAMS := $(call programs_of,$(UNIT_SOURCES))
 FAULT_PROGRAMS := $(call programs_of,$(FAULT_SOURCES))
 SIM_PROGRAMS := $(call programs_of,$(SIM_SOURCES))
 ORACLE_PROGRAMS := $(call programs_of,$(ORACLE_SOURCES))
-HELPER_PROGRAMS := $(call programs_of,$(HELPER_SOURCES))
+HELPER_PROGRAMS := $(call programs_of,$(HELPER_SOURCES)) $(BUILD)/tests/posix/multi/multi
 FUZZ_PROGRAMS := $(call programs_of,$(FUZZ_SOURCES))
 HISTORY_PROGRAMS := $(call programs_of,$(HISTORY_MAINS))
 HISTORY_TEST_PROGRAMS := $(call programs_of,$(HISTORY_TESTS))
@@ -215,6 +218,8 @@ $(BUILD)/tests/chaos/%: $(BUILD)/obj/tests/chaos/%.o $(HISTORY_LIB) $(TESTLIB) $
 $(BUILD)/tests/fault/%: $(BUILD)/obj/tests/fault/%.o $(call shared_objects,fault) $(TESTLIB) \
 		$(call archives,all)
 	$(call link,-lcmocka)
+$(BUILD)/tests/posix/multi/multi: $(call objects_of,$(MULTI_SOURCES)) $(BUILD)/lib/libbase.a
+	$(call link)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TESTLIB) $(call archives,all)
 	$(call link)
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(call archives,all)
