@@ -55,8 +55,8 @@ open_ones_live 00000 "at first"
 l=$(leader)
 node_kill "$l"
 wait_leader
-open_ones_live 11111 "after the leader died"
 node_start "$l" 5<&- 6<&- # which would keep the mounts busy
+open_ones_live 11111 "after the leader died"
 for n in 1 2 3; do node_kill $n; done
 nodes_start 5<&- 6<&-
 wait_leader
