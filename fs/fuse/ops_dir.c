@@ -1,6 +1,7 @@
 /*
- * ops_dir.c - directories. An open directory keeps no state here: the kernel's offset is the cookie
- * of the last entry it got, and stays valid while the directory changes.
+ * ops_dir.c - directories. An open directory keeps no position here: the kernel's offset is the cookie
+ * of the last entry it got, and stays valid while the directory changes. But it is counted: a directory
+ * that is removed lives until it is closed, like a file.
  */
 #include <linux/fuse.h>
 #include <string.h>
@@ -10,14 +11,20 @@
 
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	(void)ino; /* the LOOKUP or GETATTR before it has found the directory */
-	fuse_reply_open(req, fi);
+	struct fs_fuse *fuse = fuse_req_userdata(req);
+
+	/* The LOOKUP or GETATTR before it has found the directory. */
+	kinode_open(&fuse->inodes, ino);
+	if (fuse_reply_open(req, fi) < 0)
+		kinode_close(&fuse->inodes, ino); /* interrupted: no RELEASEDIR will come */
 }
 
 static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	(void)ino;
+	struct fs_fuse *fuse = fuse_req_userdata(req);
+
 	(void)fi;
+	kinode_close(&fuse->inodes, ino);
 	fuse_reply_err(req, 0);
 }
 
