@@ -363,11 +363,18 @@ check-cluster: ## nodes killed, stopped, filled up (as root)
 check-bad-input: ## what users mistype and machines lack: messages and exit codes (as root)
 check-man: ## man pages against the programs' option tables
 
-.PHONY: check-pjdfstest
-check-pjdfstest: ## pjdfstest on one node and three (PJDFSTEST_DIR=dir; skipped where it is absent; as root)
+# Suites of others, whose code stays outside: skipped where they are not named. ONLY: some tests, see the scripts.
+.PHONY: check-pjdfstest check-ltp check-fsstress check-fsx
+check-pjdfstest check-ltp check-fsstress: check-%:
 	@$(MAKE) $(PARALLEL) -k helper-programs || :
-	@PJDFSTEST_DIR=$(PJDFSTEST_DIR) $(RUN) tests/posix/pjdfstest.sh; ret=$$?; \
-		grep -h ' checks, ' $(BUILD)/logs/posix/pjdfstest.log; exit $$ret
+	@PJDFSTEST_DIR=$(PJDFSTEST_DIR) LTP_DIR=$(LTP_DIR) $(RUN) tests/posix/$*.sh; ret=$$?; \
+		grep -hE '^---| checks, | passed, |^  not run' $(BUILD)/logs/$(SUITE)posix/$*.log; exit $$ret
+check-pjdfstest: ## pjdfstest on one node and three (PJDFSTEST_DIR=dir; ON=dir: there instead; as root)
+check-ltp: ## LTP's tests of files on one node and three (LTP_DIR=dir; ON=dir: there instead; as root)
+check-fsstress: ## LTP's fsstress and fsx-linux, one process and three mounts (LTP_DIR=dir DURATION=120; as root)
+check-fsx: ## our fsx for long, half on one mount, half on three (DURATION=1200 SEED=; as root)
+	@$(MAKE) $(PARALLEL) -k helper-programs || :
+	@BUILD=$(abspath $(BUILD)) DURATION=$$(($(or $(DURATION),1200) / 2)) tests/posix/test_fsx.sh
 
 .PHONY: check-programs
 check-programs: ## SQLite for 20 minutes, PostgreSQL, tar, rsync, dpkg, git, umoci, npm on mounts (as root)

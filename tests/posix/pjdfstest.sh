@@ -1,7 +1,7 @@
 #!/bin/bash
 # pjdfstest on real mounts: one node, then three nodes with every other file through another node's mount.
 #
-#   pjdfstest.sh [FILE-PREFIX...]     only tests whose names begin so, e.g. chmod/ open/00
+#   pjdfstest.sh [FILE-PREFIX...]     only tests whose names begin so, e.g. chmod/ open/00; or ONLY
 #
 # PJDFSTEST_DIR names a built checkout of pjd/pjdfstest (the program beside its tests/); its code stays outside
 # of this tree. Skipped (exit 77) where there is none. NODES: cluster sizes, default "1 3"; JOBS: files at a
@@ -18,6 +18,7 @@ done
 
 PJD=$(cd "$PJDFSTEST_DIR" && pwd)
 WANTED=("$@")
+[ $# -gt 0 ] || read -ra WANTED <<<"${ONLY:-}"
 
 list_tests() {
 	local prefix
