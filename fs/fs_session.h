@@ -75,10 +75,10 @@ int fs_session_submit_aside(struct fs_session *s, const struct fs_request *rq, u
 /* submit and wait; *reply and what it points to live in *hold, which the caller releases. */
 int fs_session_call(struct fs_session *s, const struct fs_request *rq, struct fs_reply *reply,
 		    struct buf *hold);
-/* The caller got a signal. Never sent: answered -EINTR now. Sent: answered -EINTR only when killed()
- * says so, else goes on waiting (asked again by the timer, which is also who answers: the caller may hold
- * locks that the callback takes). FS_LOCK_WAIT, which changes nothing, is answered -EINTR in any case, and
- * FS_LOCK_CANCEL only when killed() says so. Unknown tickets are ignored. Any thread. */
+/* The caller got a signal. As on a local disk, that ends a call only when it ends the caller: answered -EINTR when
+ * killed() says so, else goes on waiting (asked again by the timer, which is also who answers: the caller may
+ * hold locks that the callback takes). Waiting for locks is for signals to end: FS_LOCK_WAIT is answered
+ * -EINTR in any case, FS_SETLK when it was never sent. Unknown tickets are ignored. Any thread. */
 void fs_session_interrupt(struct fs_session *s, uint64_t ticket);
 
 /* From the channel; one thread at a time. */

@@ -116,7 +116,7 @@ static int submit(struct fs_session *s, const struct fs_request *rq, uint32_t pi
 	c->ctx = ctx;
 	c->is_read = fs_op_is_read(rq->op);
 	c->waits = rq->op == FS_LOCK_WAIT;
-	c->cleans_up = rq->op == FS_LOCK_CANCEL;
+	c->locks = rq->op == FS_SETLK;
 	list_init(&c->numbered);
 	fs_request_encode(rq, &c->body);
 

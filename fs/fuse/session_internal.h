@@ -27,8 +27,8 @@ struct call {
 	uint32_t attempts;
 	uint32_t pid;
 	bool is_read;
-	bool waits;     /* a read that may take long: any signal ends it */
-	bool cleans_up; /* after a signal: only SIGKILL ends it */
+	bool waits;   /* a read that may take long: any signal ends it */
+	bool locks;   /* any signal ends it while it was never sent */
 	bool is_sent; /* may have left */
 	bool retried; /* a copy marked RETRY may have left: only a FINAL reply ends the call */
 	bool interrupted;
@@ -66,8 +66,8 @@ struct fs_session {
 	uint64_t begin_again_ms; /* it was refused: again then; 0: not */
 	uint8_t replaces[FS_SESSION_NAME_SIZE];
 	bool has_replaces;
-	uint32_t ttl_ms;  /* 0: not heard yet */
-	uint64_t kept_ms; /* when the last ALIVE left that a leader confirmed; 0: none */
+	uint32_t ttl_ms;   /* 0: not heard yet */
+	uint64_t kept_ms;  /* when the last ALIVE left that a leader confirmed; 0: none */
 	uint64_t begun_ms; /* when it was learnt that the session began */
 	bool lapse_said;
 	unsigned direct_senders;

@@ -133,10 +133,14 @@ static void expire(struct fs_session *s)
 }
 
 /*
- * Interrupted calls: what never left is answered now; what left only when its caller is being
- * killed, as otherwise the caller would be told EINTR of a change that happens. What waits and changes
- * nothing is answered at once; what cleans up after that is not interrupted by the same signal.
+ * Interrupted calls go on until their caller is being killed: programs with handlers know no EINTR from a disk, and
+ * a change that left may happen. Waiting for a lock ends by any signal, where it is certain that none was got.
  */
+static bool ends_by_any_signal(const struct call *c)
+{
+	return c->waits || (c->locks && !c->is_sent);
+}
+
 static void check_interrupted(struct fs_session *s)
 {
 	size_t count = 0;
@@ -155,7 +159,7 @@ static void check_interrupted(struct fs_session *s)
 		struct call *c = session_call_find(s, tags[i]);
 		bool killed = false;
 
-		if (c && (c->is_sent || c->cleans_up) && !c->waits && s->options.killed) {
+		if (c && !ends_by_any_signal(c) && s->options.killed) {
 			uint32_t pid = c->pid;
 
 			pthread_mutex_unlock(&s->lock);
@@ -164,9 +168,9 @@ static void check_interrupted(struct fs_session *s)
 			c = session_call_find(s, tags[i]); /* it may have been answered meanwhile */
 		}
 		MARK_IF(c && !killed && c->is_sent, "fs.session.interrupt-waits");
+		MARK_IF(c && !killed && !c->is_sent, "fs.session.interrupt-waits-unsent");
 		MARK_IF(c && killed, "fs.session.interrupted-by-kill");
-		MARK_IF(c && !c->is_sent, "fs.session.interrupted-unsent");
-		if (c && (killed || c->waits || (!c->is_sent && !c->cleans_up)))
+		if (c && (killed || ends_by_any_signal(c)))
 			session_call_finish(s, c, -EINTR, NULL);
 	}
 	free(tags);

@@ -69,6 +69,7 @@ static void window_holds_back_what_the_store_could_not_remember(void **state)
 	submit(f, FS_GETATTR, 2000); /* reads pass */
 	assert_int_equal(request(f, KV_SESSION_WINDOW).seq, 0);
 	assert_int_equal(request_count(f), KV_SESSION_WINDOW + 1);
+	atomic_store(&f->killed, true);
 	fs_session_interrupt(f->s, last); /* never left */
 	assert_answered(f, KV_SESSION_WINDOW + 1, -EINTR);
 	reply_to(f, request(f, 1), 0); /* not the lowest */
@@ -123,6 +124,7 @@ static void a_send_that_failed_is_no_retry_and_may_be_taken_back(void **state)
 	uint64_t ticket = submit(f, FS_MKDIR, 1);
 
 	fs_session_on_down(f->s);
+	atomic_store(&f->killed, true);
 	fs_session_interrupt(f->s, ticket);
 	assert_answered(f, 1, -EINTR);
 	f->ch.broken = false;
@@ -215,6 +217,25 @@ static void sent_request_is_interrupted_only_by_a_kill(void **state)
 	assert_answered(f, 0, -EINTR);
 	reply_to(f, request(f, 0), 0);
 	assert_answered(f, 0, -EINTR);
+}
+
+/* PostgreSQL's lseek() failed with EINTR while its node was started again. */
+static void a_signal_interrupts_nothing_that_waits_for_a_node(void **state)
+{
+	struct fixture *f = *state;
+
+	be_up(f);
+	fs_session_on_down(f->s);
+	fs_session_interrupt(f->s, submit(f, FS_GETATTR, 0));
+	fs_session_interrupt(f->s, submit(f, FS_MKDIR, 1));
+	fs_session_interrupt(f->s, submit(f, FS_SETLK, 2)); /* that is what a signal may do */
+	assert_answered(f, 2, -EINTR);
+	clock_sleep_ms(150);
+	assert_open(f, 0);
+	assert_open(f, 1);
+	atomic_store(&f->killed, true);
+	assert_answered(f, 0, -EINTR);
+	assert_answered(f, 1, -EINTR);
 }
 
 static void a_wait_ends_by_any_signal_and_its_cleaning_up_by_a_kill_alone(void **state)
@@ -429,6 +450,7 @@ int main(void)
 		CLAIM(soft_session_gives_up_and_never_sends_that_number_again),
 		CLAIM(soft_session_gives_up_without_a_connection),
 		CLAIM(sent_request_is_interrupted_only_by_a_kill),
+		CLAIM(a_signal_interrupts_nothing_that_waits_for_a_node),
 		CLAIM(a_wait_ends_by_any_signal_and_its_cleaning_up_by_a_kill_alone),
 		CLAIM(what_is_submitted_aside_is_sent_by_the_sessions_own_thread),
 		CLAIM(node_without_progress_is_left),
