@@ -132,10 +132,10 @@ acknowledged() { grep -c ^a "$T/wal$1" 2>/dev/null; }
 holder() { # the writer that commits from now on
 	local i n was=()
 	for n in 1 2 3; do was[n]=$(acknowledged $n); done
-	for i in $(seq 200); do
+	for i in $(seq 600); do
 		sleep 0.1
 		for n in 1 2 3; do
-			[ "$(acknowledged $n)" -ge $((${was[n]:-0} + 5)) ] 2>/dev/null && { echo $n; return; }
+			[ "$(acknowledged $n)" -ge $((${was[n]:-0} + 3)) ] 2>/dev/null && { echo $n; return; }
 		done
 	done
 	fail "nobody commits: $(tail -n 2 "$T"/writer?.out)"
