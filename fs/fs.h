@@ -75,6 +75,8 @@ enum fs_op {
 	FS_PUNCH,         /* ino, offset, size: zeros without rows where whole blocks allow, size unchanged;
 			   * ino2 as in WRITE */
 	FS_COPY_RANGE,    /* ino, offset, size, ino2, data = le64 offset there; count 0: end of file */
+	FS_TMPFILE,       /* ino = directory, mode, flags (O_EXCL: never to be linked), valid = umask: a file
+			   * without a name, an orphan from the beginning */
 	/* the leader's own, never from clients */
 	FS_ORPHAN_HOLD = 128, /* ino, data = list of le64 session ids that hold it open */
 	FS_RECLAIM,           /* ino, flags: drop up to FS_RECLAIM_BLOCKS blocks, finally the inode */

@@ -69,6 +69,7 @@ static const struct {
 	[FS_ALLOCATE] = { "allocate", OP_GROWS },
 	[FS_PUNCH] = { "punch", 0 },
 	[FS_COPY_RANGE] = { "copy-range", OP_GROWS },
+	[FS_TMPFILE] = { "tmpfile", OP_GROWS },
 	[FS_ORPHAN_HOLD] = { "orphan-hold", OP_INTERNAL },
 	[FS_RECLAIM] = { "reclaim", OP_INTERNAL },
 	[FS_MAKE_ROOT] = { "make-root", OP_INTERNAL },

@@ -15,7 +15,12 @@
 #define DIRECT_IO_ALLOW_MMAP (1ull << 36)
 #define INIT_ADD_FLAGS2 ((uint32_t)(DIRECT_IO_ALLOW_MMAP >> 32))
 
-/* May be cancelled by libfuse while it waits in read(): nothing is held there. */
+/*
+ * libfuse 3.14 does not know TMPFILE and would answer ENOSYS. Request and reply are those of CREATE, but for
+ * the name, which the kernel gives as "/": what no CREATE has.
+ *
+ * May be cancelled by libfuse while it waits in read(): nothing is held there.
+ */
 static ssize_t custom_read(int fd, void *buf, size_t buf_len, void *userdata)
 {
 	struct init_patch *p = &((struct fs_fuse *)userdata)->init;
@@ -30,6 +35,8 @@ static ssize_t custom_read(int fd, void *buf, size_t buf_len, void *userdata)
 		p->offered = init->flags;
 		p->offered2 = init->flags & FUSE_INIT_EXT ? init->flags2 : 0;
 	}
+	if (n >= (ssize_t)sizeof(*in) && in->opcode == FUSE_TMPFILE)
+		((struct fuse_in_header *)buf)->opcode = FUSE_CREATE;
 	return n;
 }
 

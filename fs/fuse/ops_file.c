@@ -143,17 +143,19 @@ static void done_create(struct op *op, int status, const struct fs_reply *reply)
 	op_finish_coherent(op, reply_create);
 }
 
+/* And TMPFILE, whose name is "/": init.c. */
 static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		      struct fuse_file_info *fi)
 {
 	struct op *op = op_new(req, done_create);
+	bool has_name = name[0] != '/';
 
 	op->flags = (uint32_t)fi->flags;
 	atomic_fetch_add(&op->fuse->creates, 1);
-	op_submit(op, &(struct fs_request){ .op = FS_CREATE,
+	op_submit(op, &(struct fs_request){ .op = has_name ? FS_CREATE : FS_TMPFILE,
 					    .ino = parent,
-					    .name = name,
-					    .name_len = strlen(name),
+					    .name = has_name ? name : NULL,
+					    .name_len = has_name ? strlen(name) : 0,
 					    .mode = mode & 07777,
 					    .valid = fuse_req_ctx(req)->umask,
 					    .flags = op->flags });

@@ -27,7 +27,7 @@ static const eval_fn eval_table[] = {
 	[FS_SESSION_BEGIN] = eval_sessions_gone, [FS_SESSION_END] = eval_sessions_gone,
 	[FS_GETLK] = eval_getlk,         [FS_LOCK_WAIT] = eval_lock_wait,
 	[FS_SETLK] = eval_setlk,         [FS_LOCK_CANCEL] = eval_lock_cancel,
-	[FS_LOCK_RELEASE] = eval_lock_release,
+	[FS_LOCK_RELEASE] = eval_lock_release, [FS_TMPFILE] = eval_tmpfile,
 };
 
 int eval_store_error(int ret)

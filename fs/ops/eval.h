@@ -72,6 +72,7 @@ int eval_kv_get(struct eval *ev);
 int eval_seek(struct eval *ev);
 int eval_setattr(struct eval *ev);
 int eval_create(struct eval *ev);
+int eval_tmpfile(struct eval *ev);
 int eval_open_trunc(struct eval *ev);
 int eval_write(struct eval *ev);
 int eval_mkdir(struct eval *ev);

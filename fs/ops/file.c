@@ -6,6 +6,7 @@
 
 #include "base/mark.h"
 #include "fs/ops/acl.h"
+#include "fs/ops/orphan.h"
 #include "fs/request.h"
 
 /* ---- rows ----------------------------------------------------------------------------------------- */
@@ -299,6 +300,26 @@ int eval_create(struct eval *ev)
 	if (ret == -ENOENT)
 		return create_new(ev, &dir, name);
 	return ret < 0 ? ret : open_existing(ev, d.ino);
+}
+
+/* As CREATE would make it; whoever made it holds it, or it is reclaimed. */
+int eval_tmpfile(struct eval *ev)
+{
+	struct inode dir, n;
+	int ret = inode_load_dir(ev, ev->rq->ino, &dir);
+
+	if (ret == 0)
+		ret = inode_init_new(ev, &dir, S_IFREG | (ev->rq->mode & 07777), &n);
+	if (ret == 0)
+		ret = acl_inherit(ev, &dir, &n);
+	if (ret < 0)
+		return ret;
+	n.rec.nlink = 0;
+	n.rec.flags = ev->rq->flags & O_EXCL ? 0 : INODE_LINKABLE;
+	ret = orphan_add(ev, &n);
+	if (ret == 0)
+		inode_reply(ev, &n);
+	return ret;
 }
 
 /* ---- data ----------------------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 
 #include "base/mark.h"
 #include "fs/ops/dir.h"
+#include "fs/ops/orphan.h"
 
 /* ---- link, unlink --------------------------------------------------------------------------------- */
 
@@ -25,11 +26,18 @@ int eval_link(struct eval *ev)
 		return ret;
 	if (S_ISDIR(n.rec.mode))
 		return -EPERM;
-	MARK_IF(n.rec.nlink == 0, "fs.link.of-orphan-refused");
-	if (n.rec.nlink == 0)
+	bool first_name = n.rec.flags & INODE_LINKABLE;
+
+	MARK_IF(n.rec.nlink == 0 && !first_name, "fs.link.of-orphan-refused");
+	if (n.rec.nlink == 0 && !first_name)
 		return -ENOENT;
 	if (n.rec.nlink >= FS_LINK_MAX)
 		return -EMLINK;
+	if (first_name) {
+		MARK("fs.link.first-name");
+		n.rec.flags &= (uint8_t)~INODE_LINKABLE;
+		orphan_remove(ev, &n);
+	}
 	n.rec.nlink++;
 	inode_touch(ev, &n);
 	return dir_give_name(ev, &dir, name, &n);

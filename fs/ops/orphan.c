@@ -48,6 +48,14 @@ int orphan_add(struct eval *ev, struct inode *n)
 	return inode_store(ev, n);
 }
 
+void orphan_remove(struct eval *ev, const struct inode *n)
+{
+	struct key k;
+
+	key_ino(&k, KEY_ORPHAN, n->ino);
+	eval_delete(ev, &k);
+}
+
 /* ---- listing -------------------------------------------------------------------------------------- */
 
 struct orphan_item {
@@ -310,7 +318,6 @@ static int reclaim_orphan(struct eval *ev, struct inode *n)
 {
 	struct orphan_rec rec = { .holder_count = 0 };
 	uint32_t after;
-	struct key k;
 	bool more;
 	int ret = drop_rows(ev, n, 0, &after, &more);
 
@@ -324,8 +331,7 @@ static int reclaim_orphan(struct eval *ev, struct inode *n)
 		put_orphan(ev, n->ino, &rec);
 		return inode_store(ev, n);
 	}
-	key_ino(&k, KEY_ORPHAN, n->ino);
-	eval_delete(ev, &k);
+	orphan_remove(ev, n);
 	return inode_delete(ev, n);
 }
 

@@ -85,7 +85,9 @@ static bool inode_rec_valid(const struct inode_rec *rec)
 	bool dir = S_ISDIR(rec->mode);
 
 	if (!type_valid(rec->mode & S_IFMT) || rec->mode > (S_IFMT | 07777) ||
-	    (rec->flags & ~INODE_RECLAIMING))
+	    (rec->flags & ~(INODE_RECLAIMING | INODE_LINKABLE)))
+		return false;
+	if ((rec->flags & INODE_LINKABLE) && (!S_ISREG(rec->mode) || rec->nlink > 0))
 		return false;
 	if ((rec->parent != 0) != dir)
 		return false;

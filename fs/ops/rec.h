@@ -16,6 +16,7 @@
 
 enum inode_flags {
 	INODE_RECLAIMING = 1, /* an orphan that has lost blocks: nobody may use it any more */
+	INODE_LINKABLE = 2,   /* has never had a name, and may get its first (O_TMPFILE) */
 };
 
 struct inode_rec {

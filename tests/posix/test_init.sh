@@ -63,7 +63,9 @@ if command -v setcap >/dev/null; then
 	echo >>"$T/m1/capable"
 	[ -z "$(getcap "$T/m1/capable")" ] || fail "a write left a capability"
 fi
-# POSIX_ACL and DONT_MASK: tests/posix/test_acl.sh. O_TMPFILE does not reach us with this libfuse.
+# POSIX_ACL and DONT_MASK: tests/posix/test_acl.sh. TMPFILE, which this libfuse does not know, comes as a CREATE;
+# kernels before 6.2 do not send it.
 said=$("$BUILD/tests/posix/calls" tmpfile "$T/m1")
-[ "$said" = EOPNOTSUPP ] || fail "O_TMPFILE: $said"
+newer=$(printf '%s\n' 6.2 "$(uname -r)" | sort -V | tail -1)
+[ "$said" = ok ] || { [ "$said" = EOPNOTSUPP ] && [ "$newer" = 6.2 ]; } || fail "O_TMPFILE: $said"
 unmount 1

@@ -1,4 +1,5 @@
 /* test_orphan.c - the orphan list: holders, bounded reclaim, and requests that come too late. */
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "tests/lib/fsfix.h"
@@ -74,6 +75,70 @@ static void what_no_longer_qualifies_is_left_alone(void **state)
 	assert_true(f->mutated);
 	assert_int_equal(fsfix_reclaim(f, ino), 0);
 	assert_false(f->mutated);
+}
+
+static int tmpfile_in(struct fsfix *f, uint64_t dir, uint32_t flags)
+{
+	return fsfix_eval(f, (struct fs_request){ .op = FS_TMPFILE,
+						  .ino = dir,
+						  .mode = 0666,
+						  .flags = flags,
+						  .valid = 022 });
+}
+
+static int link_ino(struct fsfix *f, uint64_t ino, const char *name)
+{
+	return fsfix_eval(f, (struct fs_request){ .op = FS_LINK,
+						  .ino = ino,
+						  .ino2 = FS_ROOT_INO,
+						  .name = name,
+						  .name_len = strlen(name) });
+}
+
+static void a_file_that_begins_without_a_name_may_get_one(void **state)
+{
+	struct fsfix *f = *state;
+
+	assert_int_equal(tmpfile_in(f, FS_ROOT_INO, 0), 0);
+	uint64_t ino = f->reply.attr.ino;
+
+	assert_true(f->orphans);
+	assert_int_equal(f->reply.attr.nlink, 0);
+	assert_int_equal(f->reply.attr.mode, S_IFREG | 0644);
+	fill_blocks(f, ino, 3);
+	fsfix_check(f);
+	assert_int_equal(link_ino(f, ino, "f"), 0);
+	assert_int_equal(f->reply.attr.nlink, 1);
+	fsfix_check(f);
+	assert_int_equal(fsfix_reclaim(f, ino), 0); /* proposed before, say: it has a name now */
+	assert_false(f->mutated);
+	assert_int_equal(fsfix_lookup(f, FS_ROOT_INO, "f"), 0);
+	assert_int_equal(f->reply.attr.ino, ino);
+	/* Once it has had a name, losing it is as with any other. */
+	assert_int_equal(fsfix_unlink(f, FS_ROOT_INO, "f"), 0);
+	assert_int_equal(link_ino(f, ino, "g"), -ENOENT);
+	assert_int_equal(fsfix_reclaim(f, ino), 0);
+	assert_int_equal(fsfix_getattr(f, ino), -ESTALE);
+	fsfix_check(f);
+}
+
+static void a_file_that_begins_without_a_name_may_end_so(void **state)
+{
+	struct fsfix *f = *state;
+
+	assert_int_equal(tmpfile_in(f, FS_ROOT_INO, O_EXCL), 0);
+	uint64_t ino = f->reply.attr.ino;
+
+	assert_int_equal(link_ino(f, ino, "f"), -ENOENT);
+	assert_int_equal(fsfix_reclaim(f, ino), 0);
+	assert_int_equal(fsfix_getattr(f, ino), -ESTALE);
+	assert_int_equal(tmpfile_in(f, FS_ROOT_INO, 0), 0);
+	ino = f->reply.attr.ino;
+	assert_int_equal(fsfix_reclaim(f, ino), 0); /* nobody holds it */
+	assert_int_equal(link_ino(f, ino, "f"), -ESTALE);
+	assert_int_equal(tmpfile_in(f, fsfix_file(f, FS_ROOT_INO, "file"), 0), -ENOTDIR);
+	assert_int_equal(tmpfile_in(f, 999, 0), -ENOENT);
+	fsfix_check(f);
 }
 
 static void a_small_file_is_reclaimed_in_one_entry(void **state)
@@ -270,6 +335,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		FSFIX_BOTH(holders_are_logged_and_listed),
 		FSFIX_BOTH(what_no_longer_qualifies_is_left_alone),
+		FSFIX_BOTH(a_file_that_begins_without_a_name_may_get_one),
+		FSFIX_BOTH(a_file_that_begins_without_a_name_may_end_so),
 		FSFIX_BOTH(a_small_file_is_reclaimed_in_one_entry),
 		FSFIX_BOTH(a_large_file_is_reclaimed_in_bounded_entries),
 		FSFIX_BOTH(a_request_for_a_truncate_never_ends_an_orphan),

@@ -223,7 +223,7 @@ static void only_known_operations_decode(void **state)
 				     fs_op_grows(rq.op));
 		buf_release(&out);
 	}
-	assert_int_equal(known, 14 + 23 + 4);
+	assert_int_equal(known, 14 + 24 + 4);
 }
 
 static void operations_know_their_kind(void **state)
