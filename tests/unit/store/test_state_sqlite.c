@@ -568,7 +568,7 @@ static void copy_state(const struct kv_rig *rig, char *dir, size_t size)
 static void flip_in(const char *dir, const char *name, off_t at)
 {
 	char path[300];
-	uint8_t byte;
+	uint8_t byte = 0;
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
