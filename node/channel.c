@@ -15,7 +15,7 @@ struct node_channel {
 
 bool node_command(struct node *node, struct command *cmd)
 {
-	bool ended;
+	bool waited = cmd->waited, ended; /* nobody waits: once pushed it is the node thread's to free */
 
 	pthread_mutex_lock(&node->lock);
 	ended = node->failed || node->stopped;
@@ -25,7 +25,7 @@ bool node_command(struct node *node, struct command *cmd)
 	if (ended)
 		return false;
 	node_wake(node);
-	if (!cmd->waited)
+	if (!waited)
 		return true;
 	pthread_mutex_lock(&node->lock);
 	while (!cmd->done)
