@@ -15,6 +15,7 @@
 }
 list=$(cd "$(dirname "$0")" && pwd)/ltp.list
 . "$(dirname "$0")/../lib/cluster.sh"
+. "$(dirname "$0")/../lib/suite.sh"
 
 LTP=$(cd "$LTP_DIR" && pwd)
 WANTED=("$@")
@@ -114,29 +115,5 @@ PATH=$T/ltp/testcases/bin:$PATH
 chmod 755 "$T"
 export PATH LTPROOT=$T/ltp LTP_COLORIZE_OUTPUT=n KCONFIG_SKIP_CHECK=1
 export LTP_TIMEOUT_MUL=$((SECONDS_EACH / 30 + 1)) # of 30 s, which not every file system takes for 20000 files
-ok=yes
-if [ -n "${ON:-}" ]; then
-	run_on "$(stat -f -c %T "$ON")" "$ON" || ok=no
-	[ $ok = yes ] && exit 0 || exit 1
-fi
-for count in ${NODES:-1 3}; do
-	cluster_init "$count"
-	nodes_start
-	wait_leader
-	dirs=()
-	for n in $(seq $((count > 1 ? 2 : 1))); do
-		# On a machine that is busy with the tests themselves, a call shall take long rather than fail.
-		mount_node "$n" hard
-		dirs+=("$T/m$n")
-	done
-	chmod 755 "$T/m1"
-	say "$count node(s), ${#dirs[@]} mount(s)"
-	run_on "quorumfs, $count node(s), ${#dirs[@]} mount(s)" "${dirs[@]}" || ok=no
-	digests_equal
-	for n in $(seq ${#dirs[@]}); do unmount "$n"; done
-	for n in $(seq "$count"); do
-		node_stop "$n"
-		rm -rf "$T/n$n"
-	done
-done
-[ $ok = yes ] || fail "LTP found differences"
+# On a machine that is busy with the tests themselves, a call shall take long rather than fail.
+suite_run LTP hard
