@@ -36,7 +36,7 @@ run_file() { # TEST DIRECTORY OUTPUT
 	rm -rf "$dir" || echo "not ok - cannot remove what $1 left" >>"$3"
 	awk -v name="$1" '
 		/^1\.\.[0-9]+/ { sub(/^1\.\./, ""); plan = $1 + 0; planned = 1; next }
-		# TODO is TAP's own word: a check that its author marks as bound to fail for now.
+		# A word of TAP: the author of the check marks it as bound to fail for now.
 		/^ok/ { if (/# TODO/) expected++; else pass++ }
 		/^not ok/ { if (/# TODO/) expected++; else fail++ }
 		END {
