@@ -228,6 +228,8 @@ int opt_set(const struct opt *o, const char *text, void *result, struct err *err
 
 	if (o->kind == OPT_IGNORE)
 		return 0;
+	if (o->kind == OPT_REFUSE)
+		return err_set(err, -EINVAL, "option '%s' is refused: %s", o->name, o->help);
 	if (o->kind == OPT_FLAG) {
 		if (text)
 			return err_set(err, -EINVAL, "option '%s' takes no value, not '%s'",
@@ -256,6 +258,7 @@ int opt_set(const struct opt *o, const char *text, void *result, struct err *err
 		return parse_duration(o, text, field, err);
 	case OPT_FLAG:
 	case OPT_IGNORE:
+	case OPT_REFUSE:
 		break;
 	}
 	return err_set(err, -EINVAL, "option '%s' is of no known kind", o->name);
@@ -275,7 +278,7 @@ static int unknown(const struct opt *opts, size_t count, const char *dashes, con
 /* Whether a value may stand in the next argument: only where one must be given. */
 static bool takes_value(const struct opt *o)
 {
-	return o->kind == OPT_IGNORE ? o->value != NULL : o->kind != OPT_FLAG;
+	return o->kind == OPT_IGNORE || o->kind == OPT_REFUSE ? o->value != NULL : o->kind != OPT_FLAG;
 }
 
 /* What is left of argv: next is the argument that an option's separate value comes from. */

@@ -20,6 +20,7 @@ enum opt_kind {
 	OPT_MODE,     /* uint32_t, permission bits in octal: 22, 022, 0777 */
 	OPT_DURATION, /* uint64_t ns: 200ms, 2s, or off: 0; min and max in ns do not hold for off */
 	OPT_IGNORE, /* accepted and without effect; value allowed */
+	OPT_REFUSE, /* known from elsewhere, and always an error: help says why; value allowed */
 };
 
 struct opt {

@@ -45,6 +45,7 @@ enum fs_op {
 	FS_LOCK_WAIT,  /* ino, data = struct fs_lock: FS_BLOCKED while something is in its way */
 	FS_SEEK = 32,  /* ino, offset, flags (SEEK_DATA, SEEK_HOLE): reply.offset; reply.count 1: no answer
 			* yet, ask again from there */
+	FS_ACCESS,     /* ino, mode: 4 read, 2 write, 1 execute: 0 or -EACCES */
 	/* changes */
 	FS_SETATTR = 64, /* ino, valid, mode, uid2, gid2, size, atime, mtime, ino2 as in WRITE */
 	FS_CREATE,       /* ino = parent, name, mode, flags (O_EXCL, O_TRUNC), valid = umask */
@@ -100,6 +101,7 @@ enum fs_setattr_valid {
 	FS_SET_MTIME_NOW = 128,
 	FS_SET_KILL_PRIV = 256, /* the kernel leaves clearing suid and sgid to us (FATTR_KILL_SUIDGID) */
 	FS_SET_CTIME = 512,     /* nothing but that it changes: ctime moves, a file capability goes */
+	FS_SET_WAS_READ = 1024, /* alone: atime, if that is later and not before ctime; nothing else moves */
 };
 
 enum fs_allocate_flags {
@@ -115,6 +117,7 @@ enum fs_reclaim_flags {
 struct fs_request {
 	uint8_t op; /* enum fs_op */
 	uint32_t uid, gid;  /* of the caller */
+	bool checked;       /* its permissions are to be checked here, as no kernel has done it */
 	uint64_t ino, ino2;
 	const char *name, *name2; /* not NUL-terminated when decoded: see the lengths */
 	size_t name_len, name2_len;

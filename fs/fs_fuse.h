@@ -24,6 +24,18 @@ struct fs_shown {
 #define FS_SHOWN_AS_STORED                                                                         \
 	((struct fs_shown){ FS_AS_STORED, FS_AS_STORED, FS_AS_STORED, FS_AS_STORED })
 
+enum fs_atime {
+	FS_NOATIME,
+	FS_RELATIME,    /* a read is written down where it tells something, see fs/fuse/atime.h */
+	FS_STRICTATIME, /* every read */
+};
+
+/* Callers who act as somebody else; their permissions are checked by whoever evaluates their requests. */
+struct fs_squash {
+	bool root, all;    /* whom: uid 0, everybody */
+	uint32_t uid, gid; /* as whom */
+};
+
 struct fs_fuse_options {
 	const char *mountpoint;
 	const char *source;  /* shown by findmnt; fsname */
@@ -35,8 +47,13 @@ struct fs_fuse_options {
 	bool soft;           /* what would be ETIMEDOUT is EIO */
 	struct fs_shown shown;
 	bool nodev, nosuid, noexec; /* root's mounts have none of them unless asked */
-	const char *atime;   /* "noatime" (default), others are refused by the helper */
+	enum fs_atime atime;
+	bool nodiratime;     /* directories' access times never move */
+	struct fs_squash squash;
+	bool allow_root;     /* with allow_other: only root and who mounts */
+	uint64_t root_ino;   /* the directory that is mounted; 0: FS_ROOT_INO */
 	uint32_t max_threads; /* 0: 16 */
+	uint32_t max_idle_threads; /* so many stay when there is less to do; 0: max_threads */
 	uint32_t max_read;    /* bytes of one READ, a multiple of 4096; 0: FS_IO_MAX */
 	uint32_t readahead;   /* bytes, needs root; 0: 1 MiB */
 	bool debug;

@@ -10,7 +10,7 @@
 
 #include "base/cursor.h"
 
-#define REQUEST_VERSION 1
+#define REQUEST_VERSION 2
 #define REPLY_VERSION 1
 
 enum reply_flags {
@@ -46,6 +46,7 @@ static const struct {
 	[FS_GETLK] = { "getlk", OP_READ | OP_LOCK },
 	[FS_LOCK_WAIT] = { "lock-wait", OP_READ | OP_LOCK },
 	[FS_SEEK] = { "seek", OP_READ },
+	[FS_ACCESS] = { "access", OP_READ },
 	[FS_SETATTR] = { "setattr", 0 },
 	[FS_CREATE] = { "create", OP_GROWS },
 	[FS_OPEN_TRUNC] = { "open-trunc", 0 },
@@ -115,7 +116,7 @@ const char *fs_op_name(uint8_t op)
 
 /*
  * Request.                    off size
- *   version, now 1              0   1
+ *   version, now 2              0   1
  *   op                          1   1
  *   uid of the caller           2   4
  *   gid of the caller           6   4
@@ -131,12 +132,13 @@ const char *fs_op_name(uint8_t op)
  *   size                       58   8
  *   atime, ns                  66   8
  *   mtime, ns                  74   8
- *   length n of name           82   2
- *   name                       84   n
- *   length m of name2        84+n   2
- *   name2                    86+n   m
- *   length k of data       86+n+m   4
- *   data                   90+n+m   k
+ *   1: check permissions       82   1
+ *   length n of name           83   2
+ *   name                       85   n
+ *   length m of name2        85+n   2
+ *   name2                    87+n   m
+ *   length k of data       87+n+m   4
+ *   data                   91+n+m   k
  */
 void fs_request_encode(const struct fs_request *rq, struct buf *out)
 {
@@ -156,6 +158,7 @@ void fs_request_encode(const struct fs_request *rq, struct buf *out)
 	buf_put_le64(out, rq->size);
 	buf_put_le64(out, (uint64_t)rq->atime_ns);
 	buf_put_le64(out, (uint64_t)rq->mtime_ns);
+	buf_put_u8(out, rq->checked ? 1 : 0);
 	buf_put_bytes16(out, rq->name, rq->name_len);
 	buf_put_bytes16(out, rq->name2, rq->name2_len);
 	buf_put_bytes32(out, rq->data, rq->data_len);
@@ -181,10 +184,13 @@ int fs_request_decode(struct fs_request *rq, const void *data, size_t len)
 	r.size = cursor_le64(&c);
 	r.atime_ns = (int64_t)cursor_le64(&c);
 	r.mtime_ns = (int64_t)cursor_le64(&c);
+	uint8_t checked = cursor_u8(&c);
+
+	r.checked = checked == 1;
 	r.name = (const char *)cursor_bytes16(&c, &r.name_len);
 	r.name2 = (const char *)cursor_bytes16(&c, &r.name2_len);
 	r.data = cursor_bytes32(&c, &r.data_len);
-	if (version != REQUEST_VERSION || !cursor_at_end(&c) || !op_known(r.op))
+	if (version != REQUEST_VERSION || checked > 1 || !cursor_at_end(&c) || !op_known(r.op))
 		return -EPROTO;
 	*rq = r;
 	return 0;

@@ -17,6 +17,7 @@
 #include "base/list.h"
 #include "fs/fs.h"
 #include "fs/fs_fuse.h"
+#include "fs/fuse/atime.h"
 #include "fs/fuse/init.h"
 #include "fs/fuse/kinode.h"
 #include "fs/fuse/klock.h"
@@ -34,6 +35,7 @@ struct fs_fuse {
 	struct init_patch init;
 	struct kinode_table inodes;
 	struct klock_table locks;
+	struct atime_table atimes;
 	_Atomic uint64_t next_fh;     /* handles are numbered, and no number is used twice */
 	_Atomic uint64_t next_waiter; /* likewise those who wait for a lock */
 	struct notifier notifier;
@@ -63,6 +65,8 @@ struct op {
 	size_t size;    /* room in the caller's buffer */
 	uint32_t flags; /* open(2)'s */
 	bool keep_cache;
+	bool by_handle;    /* what is asked for was permitted when the file was opened */
+	bool sets_atime;
 	bool tells_attr;   /* the reply carries attributes to the kernel */
 	bool changes;      /* data or size of ino: kinode_change_begin() and end around it */
 	bool is_writepage; /* pages of a mapping: no caller, so nothing may be refused or cleared */
@@ -77,6 +81,8 @@ struct op {
 
 /* Borrows nothing. The handler must end with op_submit() or op_fail(), which take its reference. */
 struct op *op_new(fuse_req_t req, op_done_fn done);
+/* Does the caller act as somebody else? Then nobody but the evaluator checks what it may. */
+bool op_is_squashed(fuse_req_t req);
 /* Fills in the caller and submits; answers by itself when it cannot. rq is borrowed. */
 void op_submit(struct op *op, struct fs_request *rq);
 /* From the op's own done function, instead of replying: submits another request, whose answer goes to op->done. */
@@ -94,8 +100,8 @@ void op_reply_entry(struct op *op); /* from op->attr; counts one lookup */
 void op_done_status(struct op *op, int status, const struct fs_reply *reply);
 void op_done_entry(struct op *op, int status, const struct fs_reply *reply);
 
-void op_fill_stat(const struct fs_fuse *fuse, const struct fs_attr *attr, struct stat *st);
-void op_fill_entry(const struct fs_fuse *fuse, const struct fs_attr *attr,
+void op_fill_stat(struct fs_fuse *fuse, const struct fs_attr *attr, struct stat *st);
+void op_fill_entry(struct fs_fuse *fuse, const struct fs_attr *attr,
 		   struct fuse_entry_param *e);
 
 /* Handlers, by file. */

@@ -54,8 +54,8 @@ static struct fuse_session *make_session(struct fs_fuse *fuse)
 	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 	struct fuse_lowlevel_ops ops = { .init = op_init };
 
-	snprintf(values, sizeof(values), "max_read=%u%s", FS_IO_MAX,
-		 fuse->options.debug ? ",debug" : "");
+	snprintf(values, sizeof(values), "max_read=%u%s%s", FS_IO_MAX,
+		 fuse->options.debug ? ",debug" : "", fuse->options.allow_root ? ",allow_root" : "");
 	ops_lookup_fill(&ops);
 	ops_attr_fill(&ops);
 	ops_dir_fill(&ops);
@@ -77,6 +77,7 @@ static void fuse_release(struct fs_fuse *fuse)
 	mount_point_release(&fuse->mount);
 	kinode_table_release(&fuse->inodes);
 	klock_table_release(&fuse->locks);
+	atime_table_release(&fuse->atimes);
 	sem_destroy(&fuse->stop);
 	free(fuse);
 }
@@ -91,6 +92,11 @@ int fs_fuse_mount(const struct fs_fuse_options *options, struct fs_fuse **out, s
 	fuse->options.source = mem_strdup(options->source ? options->source : "quorumfs");
 	kinode_table_init(&fuse->inodes);
 	klock_table_init(&fuse->locks);
+	atime_table_init(&fuse->atimes, options->read_only ? FS_NOATIME : options->atime);
+	if (fuse->options.root_ino == 0)
+		fuse->options.root_ino = FS_ROOT_INO;
+	/* It lives as long as it is mounted, whoever removes it. */
+	kinode_open(&fuse->inodes, fuse->options.root_ino);
 	atomic_init(&fuse->next_fh, 1);
 	atomic_init(&fuse->next_waiter, 1);
 	sem_init(&fuse->stop, 0, 0);
@@ -196,6 +202,8 @@ static int loop(struct fs_fuse *fuse)
 		return -ENOMEM;
 	fuse_loop_cfg_set_clone_fd(cfg, 1);
 	fuse_loop_cfg_set_max_threads(cfg, threads < MIN_THREADS ? MIN_THREADS : threads);
+	if (fuse->options.max_idle_threads > 0)
+		fuse_loop_cfg_set_idle_threads(cfg, fuse->options.max_idle_threads);
 	int ret = fuse_session_loop_mt(fuse->se, cfg);
 
 	fuse_loop_cfg_destroy(cfg);
@@ -218,7 +226,10 @@ int fs_fuse_run(struct fs_fuse *fuse, void (*started)(void *ctx), void *ctx)
 
 	if (ret < 0)
 		return ret;
-	ret = loop(fuse);
+	ret = atime_start(&fuse->atimes, fuse->session);
+	if (ret == 0)
+		ret = loop(fuse);
+	atime_stop(&fuse->atimes);
 	atomic_store(&fuse->ended, true);
 	sem_post(&fuse->stop);
 	pthread_join(stopper, NULL);

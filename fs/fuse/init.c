@@ -16,6 +16,26 @@
 #define INIT_ADD_FLAGS2 ((uint32_t)(DIRECT_IO_ALLOW_MMAP >> 32))
 
 /*
+ * Where a directory below the root is mounted, the kernel's number of it is not ours: 1, in a header or as the
+ * directory that gets a name.
+ */
+static void root_in(uint64_t root, void *request, size_t len)
+{
+	struct fuse_in_header *in = request;
+	void *body = in + 1;
+	uint64_t *other = NULL;
+
+	if (in->nodeid == FUSE_ROOT_ID)
+		in->nodeid = root;
+	if (in->opcode == FUSE_RENAME && len >= sizeof(*in) + sizeof(struct fuse_rename_in))
+		other = &((struct fuse_rename_in *)body)->newdir;
+	if (in->opcode == FUSE_RENAME2 && len >= sizeof(*in) + sizeof(struct fuse_rename2_in))
+		other = &((struct fuse_rename2_in *)body)->newdir;
+	if (other && *other == FUSE_ROOT_ID)
+		*other = root;
+}
+
+/*
  * libfuse 3.14 does not know TMPFILE and would answer ENOSYS. Request and reply are those of CREATE, but for
  * the name, which the kernel gives as "/": what no CREATE has.
  *
@@ -37,6 +57,8 @@ static ssize_t custom_read(int fd, void *buf, size_t buf_len, void *userdata)
 	}
 	if (n >= (ssize_t)sizeof(*in) && in->opcode == FUSE_TMPFILE)
 		((struct fuse_in_header *)buf)->opcode = FUSE_CREATE;
+	if (n >= (ssize_t)sizeof(*in))
+		root_in(((struct fs_fuse *)userdata)->options.root_ino, buf, (size_t)n);
 	return n;
 }
 

@@ -167,20 +167,31 @@ static uint32_t max_read(const struct fs_fuse_options *o)
 	return o->max_read == 0 ? FS_IO_MAX : o->max_read;
 }
 
+/* It checks by who the caller is. Where all act as somebody else, the evaluator alone checks. */
+static const char *kernel_checks(const struct fs_fuse_options *o)
+{
+	return o->squash.all ? "" : ",default_permissions";
+}
+
 static int mount_as_root(const struct fs_fuse_options *o, const char *path, mode_t mode, int fd,
 			 struct err *err)
 {
 	struct buf data = BUF_INIT;
-	/* The kernel never updates atime of a FUSE inode; say so. */
-	unsigned long flags = MS_NOATIME | (o->read_only ? MS_RDONLY : 0) |
+	/* The kernel never updates atime of a FUSE inode; this is what it shows. */
+	static const unsigned long atime[] = {
+		[FS_NOATIME] = MS_NOATIME,
+		[FS_RELATIME] = MS_RELATIME,
+		[FS_STRICTATIME] = MS_STRICTATIME,
+	};
+	unsigned long flags = atime[o->atime] | (o->nodiratime ? MS_NODIRATIME : 0) | (o->read_only ? MS_RDONLY : 0) |
 			      (o->nodev ? MS_NODEV : 0) | (o->nosuid ? MS_NOSUID : 0) |
 			      (o->noexec ? MS_NOEXEC : 0);
 	int ret = 0;
 
 	buf_printf(&data,
-		   "fd=%d,rootmode=%o,user_id=%u,group_id=%u,default_permissions%s,max_read=%u", fd,
-		   mode & S_IFMT, getuid(), getgid(), o->allow_other ? ",allow_other" : "",
-		   max_read(o));
+		   "fd=%d,rootmode=%o,user_id=%u,group_id=%u%s%s,max_read=%u", fd,
+		   mode & S_IFMT, getuid(), getgid(), kernel_checks(o),
+		   o->allow_other ? ",allow_other" : "", max_read(o));
 	buf_put_u8(&data, 0);
 	if (mount(o->source, path, MOUNT_TYPE, flags, data.data) < 0)
 		ret = -errno;
@@ -264,8 +275,8 @@ static int mount_by_helper(const struct fs_fuse_options *o, char *path, int *fd,
 	int sock[2];
 
 	buf_printf(&text,
-		   "%s,nosuid,nodev%s,default_permissions%s,max_read=%u,subtype=quorumfs,fsname=",
-		   o->read_only ? "ro" : "rw", o->noexec ? ",noexec" : "",
+		   "%s,nosuid,nodev%s%s%s,max_read=%u,subtype=quorumfs,fsname=",
+		   o->read_only ? "ro" : "rw", o->noexec ? ",noexec" : "", kernel_checks(o),
 		   o->allow_other ? ",allow_other" : "", max_read(o));
 	put_escaped(&text, o->source);
 	buf_put_u8(&text, 0);

@@ -96,16 +96,35 @@ static int submit(struct op *op, const struct fs_request *rq, submit_fn how)
 	return 0;
 }
 
-void op_submit(struct op *op, struct fs_request *rq)
+bool op_is_squashed(fuse_req_t req)
 {
+	const struct fs_fuse *fuse = fuse_req_userdata(req);
+	const struct fs_squash *squash = &fuse->options.squash;
+
+	return squash->all || (squash->root && fuse_req_ctx(req)->uid == 0);
+}
+
+static void set_caller(const struct op *op, struct fs_request *rq)
+{
+	const struct fs_squash *squash = &op->fuse->options.squash;
 	const struct fuse_ctx *caller = fuse_req_ctx(op->req);
 
+	if (op->is_writepage)
+		return; /* the kernel, for whoever wrote to the page */
+	bool squashed = op_is_squashed(op->req);
+
+	rq->uid = squashed ? squash->uid : caller->uid;
+	rq->gid = squashed ? squash->gid : caller->gid;
+	rq->checked = squashed && !op->by_handle;
+}
+
+void op_submit(struct op *op, struct fs_request *rq)
+{
 	if (op->changes)
 		kinode_change_begin(&op->fuse->inodes, op->ino);
 	int ret = name_check(rq->name, rq->name_len);
 
-	rq->uid = op->is_writepage ? 0 : caller->uid;
-	rq->gid = op->is_writepage ? 0 : caller->gid;
+	set_caller(op, rq);
 	if (ret == 0)
 		ret = name_check(rq->name2, rq->name2_len);
 	if (ret == 0 && op->fuse->options.read_only && !fs_op_is_read(rq->op) && !fs_op_is_lock(rq->op))
@@ -119,11 +138,8 @@ void op_submit(struct op *op, struct fs_request *rq)
 
 void op_submit_again(struct op *op, struct fs_request *rq)
 {
-	const struct fuse_ctx *caller = fuse_req_ctx(op->req);
-
 	assert(!op->changes);
-	rq->uid = caller->uid;
-	rq->gid = caller->gid;
+	set_caller(op, rq);
 	int ret = submit(op, rq, fs_session_submit_aside);
 
 	if (ret < 0) /* the session is being freed: nothing can be submitted any more, whatever it is */
@@ -192,11 +208,12 @@ static void show_as(const struct fs_shown *shown, struct stat *st)
 		st->st_mode = (st->st_mode & S_IFMT) | (0777 & ~mask);
 }
 
-void op_fill_stat(const struct fs_fuse *fuse, const struct fs_attr *a, struct stat *st)
+void op_fill_stat(struct fs_fuse *fuse, const struct fs_attr *a, struct stat *st)
 {
 	const int64_t second = 1000000000;
 	struct timespec *times[] = { &st->st_atim, &st->st_mtim, &st->st_ctim };
-	const int64_t ns[] = { a->atime_ns, a->mtime_ns, a->ctime_ns };
+	const int64_t ns[] = { atime_shown(&fuse->atimes, a), a->mtime_ns,
+			       a->ctime_ns };
 
 	*st = (struct stat){
 		.st_ino = a->ino,
@@ -219,11 +236,11 @@ void op_fill_stat(const struct fs_fuse *fuse, const struct fs_attr *a, struct st
 	show_as(&fuse->options.shown, st);
 }
 
-void op_fill_entry(const struct fs_fuse *fuse, const struct fs_attr *attr,
+void op_fill_entry(struct fs_fuse *fuse, const struct fs_attr *attr,
 		   struct fuse_entry_param *e)
 {
 	*e = (struct fuse_entry_param){
-		.ino = attr->ino,
+		.ino = attr->ino == fuse->options.root_ino ? FUSE_ROOT_ID : attr->ino,
 		.generation = 1, /* inode numbers are never used again */
 		.attr_timeout = fuse->options.attr_timeout,
 		.entry_timeout = fuse->options.entry_timeout,

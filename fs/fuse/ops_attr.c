@@ -45,6 +45,8 @@ static void done_setattr(struct op *op, int status, const struct fs_reply *reply
 		return;
 	}
 	op->attr = reply->attr;
+	if (op->sets_atime)
+		atime_forget(&op->fuse->atimes, op->ino);
 	kinode_changed(&op->fuse->inodes, &op->attr, reply->old_data_version);
 	op_reply_attr(op);
 }
@@ -112,7 +114,16 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
 	}
 	op->ino = ino;
 	op->changes = true;
+	op->by_handle = fi != NULL; /* ftruncate(2) alone comes with one */
+	op->sets_atime = (rq.valid & (FS_SET_ATIME | FS_SET_ATIME_NOW)) != 0;
 	op_submit(op, &rq);
+}
+
+/* Comes only where the kernel does not check permissions: of mounts on which all act as somebody else. */
+static void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
+{
+	op_submit(op_new(req, op_done_status),
+		  &(struct fs_request){ .op = FS_ACCESS, .ino = ino, .mode = (uint32_t)mask });
 }
 
 static void done_statfs(struct op *op, int status, const struct fs_reply *reply)
@@ -151,5 +162,6 @@ void ops_attr_fill(struct fuse_lowlevel_ops *ops)
 {
 	ops->getattr = op_getattr;
 	ops->setattr = op_setattr;
+	ops->access = op_access;
 	ops->statfs = op_statfs;
 }

@@ -5,18 +5,43 @@
  */
 #include <linux/fuse.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "fs/fuse/front.h"
 
-static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void reply_opendir(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi)
 {
 	struct fs_fuse *fuse = fuse_req_userdata(req);
 
-	/* The LOOKUP or GETATTR before it has found the directory. */
 	kinode_open(&fuse->inodes, ino);
 	if (fuse_reply_open(req, fi) < 0)
 		kinode_close(&fuse->inodes, ino); /* interrupted: no RELEASEDIR will come */
+}
+
+static void done_opendir_access(struct op *op, int status, const struct fs_reply *reply)
+{
+	struct fuse_file_info fi = { .flags = (int)op->flags };
+
+	(void)reply;
+	if (status < 0)
+		op_reply_error(op, status);
+	else
+		reply_opendir(op->req, op->ino, &fi);
+}
+
+static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	/* The LOOKUP or GETATTR before it has found the directory. */
+	if (!op_is_squashed(req)) {
+		reply_opendir(req, ino, fi);
+		return;
+	}
+	struct op *op = op_new(req, done_opendir_access);
+
+	op->ino = ino;
+	op->flags = (uint32_t)fi->flags;
+	op_submit(op, &(struct fs_request){ .op = FS_ACCESS, .ino = ino, .mode = R_OK });
 }
 
 static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -82,8 +107,9 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 {
 	struct op *op = op_new(req, done_readdir);
 
-	(void)fi;
 	op->size = size;
+	if (!op->fuse->options.nodiratime)
+		atime_note(&op->fuse->atimes, ino, (uint32_t)fi->flags);
 	op_submit(op,
 		  &(struct fs_request){
 			  .op = FS_READDIR, .ino = ino, .offset = (uint64_t)off, .size = size });

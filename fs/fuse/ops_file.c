@@ -70,6 +70,9 @@ static void done_open(struct op *op, int status, const struct fs_reply *reply)
 	}
 	op->attr = reply->attr;
 	op->keep_cache = kinode_is_current(&op->fuse->inodes, op->ino, op->attr.data_version);
+	/* Then reads may be answered without us. */
+	if (op->keep_cache && (op->flags & O_ACCMODE) == O_RDONLY)
+		atime_note(&op->fuse->atimes, op->ino, op->flags);
 	op_finish_coherent(op, reply_open);
 }
 
@@ -196,6 +199,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	op->ino = ino;
 	op->size = size;
 	kinode_read(&op->fuse->inodes, ino);
+	atime_note(&op->fuse->atimes, ino, (uint32_t)fi->flags);
 	op_submit(op, &(struct fs_request){
 			      .op = FS_READ, .ino = ino, .offset = (uint64_t)off, .size = size });
 }

@@ -52,8 +52,10 @@ static void done_readlink(struct op *op, int status, const struct fs_reply *repl
 
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
-	op_submit(op_new(req, done_readlink),
-		  &(struct fs_request){ .op = FS_READLINK, .ino = ino });
+	struct op *op = op_new(req, done_readlink);
+
+	atime_note(&op->fuse->atimes, ino, 0);
+	op_submit(op, &(struct fs_request){ .op = FS_READLINK, .ino = ino });
 }
 
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)

@@ -111,7 +111,7 @@ static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const 
 
 	if (refuse_hidden(req, name))
 		return;
-	if (is_acl(name) && fuse_req_ctx(req)->uid != 0) {
+	if (is_acl(name) && fuse_req_ctx(req)->uid != 0 && !op_is_squashed(req)) {
 		put_groups(req, &groups);
 		rq.name2 = (const char *)groups.data;
 		rq.name2_len = groups.len;

@@ -185,6 +185,37 @@ int acl_is_there(struct eval *ev, const struct inode *n)
 	return ret == 0 ? 1 : ret == -ENOENT ? 0 : ret;
 }
 
+int acl_grants(struct eval *ev, const struct inode *n, uint32_t wanted)
+{
+	const struct fs_request *rq = ev->rq;
+	uint32_t mask = 7, other = 0;
+	bool in_group = false, granted = false;
+	struct acl acl;
+	int ret = load(ev, n, access_name, &acl);
+
+	if (ret < 0)
+		return ret;
+	for (size_t i = 0; i < acl.count; i++)
+		if (acl.v[i].tag == TAG_MASK)
+			mask = acl.v[i].perm;
+	for (size_t i = 0; i < acl.count; i++) {
+		const struct acl_entry *e = &acl.v[i];
+		uint32_t group = e->tag == TAG_GROUP ? e->id : n->rec.gid;
+
+		if (e->tag == TAG_USER && e->id == rq->uid)
+			return wanted & ~(e->perm & mask) ? -EACCES : 0;
+		if ((e->tag == TAG_GROUP || e->tag == TAG_GROUP_OBJ) && group == rq->gid) {
+			in_group = true;
+			granted = granted || !(wanted & ~(e->perm & mask));
+		}
+		if (e->tag == TAG_OTHER)
+			other = e->perm;
+	}
+	if (!in_group)
+		granted = !(wanted & ~other);
+	return granted ? 0 : -EACCES;
+}
+
 /* Is the caller of the group of n, as far as the request tells? */
 static bool caller_in_group(const struct fs_request *rq, const struct inode *n)
 {

@@ -40,6 +40,9 @@ int acl_set(struct eval *ev, struct inode *n, bool exists);
 int acl_chmod(struct eval *ev, struct inode *n);
 /* n is new in dir: its ACLs and the mode that is left of the one asked for. n is not stored. */
 int acl_inherit(struct eval *ev, const struct inode *dir, struct inode *n);
+/* The caller is not n's owner: does n's access ACL grant it all that is wanted (4, 2, 1, ored)? 0, -EACCES,
+ * -ENOENT when there is none, or the store's errors. */
+int acl_grants(struct eval *ev, const struct inode *n, uint32_t wanted);
 /* Has n an access ACL? 1, 0, or the store's errors. */
 int acl_is_there(struct eval *ev, const struct inode *n);
 

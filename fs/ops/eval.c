@@ -2,6 +2,7 @@
 #include "fs/ops/eval.h"
 
 #include "base/mark.h"
+#include "fs/ops/perm.h"
 #include "fs/request.h"
 
 typedef int (*eval_fn)(struct eval *ev);
@@ -28,6 +29,7 @@ static const eval_fn eval_table[] = {
 	[FS_GETLK] = eval_getlk,         [FS_LOCK_WAIT] = eval_lock_wait,
 	[FS_SETLK] = eval_setlk,         [FS_LOCK_CANCEL] = eval_lock_cancel,
 	[FS_LOCK_RELEASE] = eval_lock_release, [FS_TMPFILE] = eval_tmpfile,
+	[FS_ACCESS] = eval_access,
 };
 
 int eval_store_error(int ret)
@@ -130,7 +132,9 @@ static int run(struct eval *ev)
 	}
 	if (op >= ARRAY_SIZE(eval_table) || !eval_table[op])
 		return -ENOSYS;
-	return eval_table[op](ev);
+	int ret = ev->rq->checked ? perm_check_request(ev) : 0;
+
+	return ret == 0 ? eval_table[op](ev) : ret;
 }
 
 static void finish(struct eval *ev, struct fs_result *result)

@@ -70,6 +70,7 @@ int eval_statfs(struct eval *ev);
 int eval_orphans(struct eval *ev);
 int eval_kv_get(struct eval *ev);
 int eval_seek(struct eval *ev);
+int eval_access(struct eval *ev);
 int eval_setattr(struct eval *ev);
 int eval_create(struct eval *ev);
 int eval_tmpfile(struct eval *ev);

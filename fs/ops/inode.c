@@ -79,6 +79,16 @@ int inode_load_file(struct eval *ev, uint64_t ino, struct inode *n)
 	return S_ISREG(n->rec.mode) ? 0 : -EINVAL;
 }
 
+/* A program may not run as a group that its maker is not of. For callers whom the kernel checks it does this. */
+static void strip_sgid(const struct eval *ev, struct inode *n)
+{
+	const struct fs_request *rq = ev->rq;
+	bool runs_as_group = (n->rec.mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP);
+
+	if (rq->checked && rq->uid != 0 && rq->gid != n->rec.gid && !S_ISDIR(n->rec.mode) && runs_as_group)
+		n->rec.mode &= ~(uint32_t)S_ISGID;
+}
+
 int inode_init_new(struct eval *ev, const struct inode *parent, uint32_t mode, struct inode *n)
 {
 	int64_t now = ev->stamp->wall_ns;
@@ -110,6 +120,7 @@ int inode_init_new(struct eval *ev, const struct inode *parent, uint32_t mode, s
 		if (S_ISDIR(mode))
 			n->rec.mode |= S_ISGID;
 	}
+	strip_sgid(ev, n);
 	ev->counters.next_ino++;
 	ev->counters.inode_count++;
 	eval_counters_changed(ev);
@@ -291,6 +302,32 @@ static int set_size(struct eval *ev, struct inode *n)
 	return ret != 0 ? ret : inode_kill_priv(ev, n, false);
 }
 
+/* chmod(2): S_ISGID is for those who are of the group. For callers whom the kernel checks it does this. */
+static uint32_t mode_to_set(const struct eval *ev, const struct inode *n)
+{
+	const struct fs_request *rq = ev->rq;
+	bool stranger = rq->checked && rq->uid != 0 && rq->gid != n->rec.gid;
+
+	return (n->rec.mode & S_IFMT) | (rq->mode & 07777 & ~(stranger ? (uint32_t)S_ISGID : 0));
+}
+
+/* Nobody sees a read but in atime: no other time moves. A change after the read says more than it does. */
+static int set_was_read(struct eval *ev, struct inode *n)
+{
+	int64_t read_ns = ev->rq->atime_ns < ev->stamp->wall_ns ? ev->rq->atime_ns : ev->stamp->wall_ns;
+	int ret = 0;
+
+	if (ev->rq->valid != FS_SET_WAS_READ)
+		return -EINVAL;
+	if (read_ns > n->rec.atime_ns && read_ns >= n->rec.ctime_ns) {
+		n->rec.atime_ns = read_ns;
+		ret = inode_store(ev, n);
+	}
+	if (ret == 0)
+		inode_reply(ev, n);
+	return ret;
+}
+
 int eval_setattr(struct eval *ev)
 {
 	const struct fs_request *rq = ev->rq;
@@ -306,6 +343,8 @@ int eval_setattr(struct eval *ev)
 		inode_reply(ev, &n);
 		return 0;
 	}
+	if (rq->valid & FS_SET_WAS_READ)
+		return set_was_read(ev, &n);
 	/* The size first: only it can be refused. */
 	if (rq->valid & FS_SET_SIZE)
 		ret = set_size(ev, &n);
@@ -318,7 +357,7 @@ int eval_setattr(struct eval *ev)
 	if (ret != 0)
 		return ret;
 	if (rq->valid & FS_SET_MODE) {
-		n.rec.mode = (n.rec.mode & S_IFMT) | (rq->mode & 07777);
+		n.rec.mode = mode_to_set(ev, &n);
 		ret = acl_chmod(ev, &n);
 		if (ret < 0)
 			return ret;

@@ -141,7 +141,8 @@ static void take_request(struct cursor *c, struct fs_request *rq, char names[2][
 		FS_CREATE,   FS_OPEN_TRUNC,  FS_WRITE,    FS_MKDIR,       FS_RMDIR,
 		FS_UNLINK,   FS_LINK,        FS_SYMLINK,  FS_RENAME,      FS_MKNOD,
 		FS_SETXATTR, FS_REMOVEXATTR, FS_RECLAIM,  FS_ORPHAN_HOLD, FS_MAKE_ROOT,
-		FS_SEEK,     FS_ALLOCATE,    FS_PUNCH,    FS_COPY_RANGE,
+		FS_SEEK,     FS_ALLOCATE,    FS_PUNCH,    FS_COPY_RANGE,  FS_TMPFILE,
+		FS_ACCESS,   FS_OPEN,
 	};
 
 	names[0][0] = (char)('a' + cursor_u8(c) % 4);
@@ -155,8 +156,11 @@ static void take_request(struct cursor *c, struct fs_request *rq, char names[2][
 		.name2 = names[1],
 		.name2_len = 1,
 		.mode = take_type(c) | 0755,
+		.uid = cursor_u8(c) % 4,
+		.gid = 1,
+		.checked = cursor_u8(c) % 2 == 1,
 		.flags = cursor_u8(c) % 4,
-		.valid = cursor_le16(c) & 511,
+		.valid = cursor_le16(c) & 2047,
 		.offset = cursor_u8(c) * 4096ull,
 		.size = cursor_le16(c),
 		.data = "12345678",

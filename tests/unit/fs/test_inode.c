@@ -181,6 +181,35 @@ static void now_is_the_leaders(void **state)
 	assert_true(f->reply.attr.atime_ns == now);
 }
 
+static int was_read(struct fsfix *f, uint64_t ino, int64_t at_ns)
+{
+	return setattr(f, ino, (struct fs_request){ .valid = FS_SET_WAS_READ, .atime_ns = at_ns });
+}
+
+static void a_read_moves_atime_alone_and_never_back_or_behind_a_change(void **state)
+{
+	struct fsfix *f = *state;
+	uint64_t ino = fsfix_file(f, FS_ROOT_INO, "f");
+	struct fs_attr before = fsfix_attr(f, ino);
+	int64_t at_ns = before.ctime_ns + 1;
+
+	assert_int_equal(was_read(f, ino, at_ns), 0);
+	assert_true(f->reply.attr.atime_ns == at_ns);
+	assert_true(f->reply.attr.mtime_ns == before.mtime_ns && f->reply.attr.ctime_ns == before.ctime_ns);
+	assert_int_equal(f->reply.attr.data_version, before.data_version);
+	assert_int_equal(was_read(f, ino, at_ns - 1), 0);
+	assert_true(f->reply.attr.atime_ns == at_ns);
+	assert_false(f->mutated);
+	/* Somebody set it back after that read. */
+	assert_int_equal(setattr(f, ino, (struct fs_request){ .valid = FS_SET_ATIME, .atime_ns = 5 }), 0);
+	assert_int_equal(was_read(f, ino, at_ns), 0);
+	assert_true(f->reply.attr.atime_ns == 5);
+	/* A clock that is ahead. */
+	assert_int_equal(was_read(f, ino, INT64_MAX), 0);
+	assert_true(f->reply.attr.atime_ns < f->wall_ns);
+	assert_int_equal(setattr(f, ino, (struct fs_request){ .valid = FS_SET_WAS_READ | FS_SET_MODE }), -EINVAL);
+}
+
 static void the_end_of_time_is_no_overflow(void **state)
 {
 	struct fsfix *f = *state;
@@ -267,6 +296,7 @@ int main(void)
 		FSFIX_BOTH(an_explicit_mode_wins_over_what_chown_clears),
 		FSFIX_BOTH(times_are_taken_as_given),
 		FSFIX_BOTH(now_is_the_leaders),
+		FSFIX_BOTH(a_read_moves_atime_alone_and_never_back_or_behind_a_change),
 		FSFIX_BOTH(the_end_of_time_is_no_overflow),
 		FSFIX_BOTH(a_rewrite_with_mtime_set_back_shows_in_the_data_version),
 		FSFIX_BOTH(a_truncate_with_mtime_keeps_the_given_one),

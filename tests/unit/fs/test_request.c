@@ -30,6 +30,7 @@ static struct fs_request full_request(void)
 				    .size = 12,
 				    .atime_ns = INT64_MIN,
 				    .mtime_ns = -1,
+				    .checked = true,
 				    .data = "payload",
 				    .data_len = 7 };
 }
@@ -68,6 +69,7 @@ static void a_request_survives_the_wire(void **state)
 	assert_int_equal(b.op, a.op);
 	assert_int_equal(b.uid, a.uid);
 	assert_int_equal(b.gid, a.gid);
+	assert_true(b.checked);
 	assert_int_equal(b.ino, a.ino);
 	assert_int_equal(b.ino2, a.ino2);
 	assert_int_equal(b.mode, a.mode);
@@ -109,11 +111,12 @@ static void the_layout_is_the_table(void **state)
 	struct buf out = BUF_INIT;
 
 	fs_request_encode(&rq, &out);
-	assert_int_equal(out.len, 90 + 3 + 5 + 7);
-	assert_int_equal(out.data[0], 1);
+	assert_int_equal(out.len, 91 + 3 + 5 + 7);
+	assert_int_equal(out.data[0], 2);
 	assert_int_equal(load_le64(out.data + 18), 4);
 	assert_int_equal(load_le64(out.data + 58), 12);
-	assert_int_equal(load_le16(out.data + 82), 3);
+	assert_int_equal(out.data[82], 1);
+	assert_int_equal(load_le16(out.data + 83), 3);
 	buf_reset(&out);
 	fs_reply_encode(&reply, &out);
 	assert_int_equal(out.len, 114 + 4);
@@ -223,7 +226,7 @@ static void only_known_operations_decode(void **state)
 				     fs_op_grows(rq.op));
 		buf_release(&out);
 	}
-	assert_int_equal(known, 14 + 24 + 4);
+	assert_int_equal(known, 15 + 24 + 4);
 }
 
 static void operations_know_their_kind(void **state)
