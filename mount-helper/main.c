@@ -52,20 +52,15 @@ static void print_option(const struct opt *o)
 	opt_print_entry(stdout, left, 29, o->help, o->def);
 }
 
-static void print_help(void)
+static void print_names(const char *title, enum opt_kind kind)
 {
-	printf("Usage: %s SOURCE DIR [OPTIONS]\n\nSOURCE: a store's directory (the node runs inside), a "
-	       "node's socket,\nor HOST:PORT,...\n\n", program);
-	opt_print_help(command_line, ARRAY_SIZE(command_line), stdout);
-	printf("\nMount options (-o):\n");
-	for (size_t i = 0; i < mount_options_count; i++)
-		if (mount_options_table[i].kind != OPT_IGNORE)
-			print_option(&mount_options_table[i]);
-	printf("\nAccepted without effect, or for mount(8):\n ");
-	for (size_t i = 0, column = 1; i < mount_options_count; i++) {
+	size_t column = 1;
+
+	printf("\n%s:\n ", title);
+	for (size_t i = 0; i < mount_options_count; i++) {
 		const char *name = mount_options_table[i].name;
 
-		if (mount_options_table[i].kind != OPT_IGNORE)
+		if (mount_options_table[i].kind != kind)
 			continue;
 		column += strlen(name) + 1;
 		if (column > 78) {
@@ -75,9 +70,21 @@ static void print_help(void)
 		printf(" %s", name);
 	}
 	printf("\n");
-	printf("\nSee mount.quorumfs(8).\n");
 }
 
+static void print_help(void)
+{
+	printf("Usage: %s SOURCE DIR [OPTIONS]\n\nSOURCE: a store's directory (the node runs inside), a "
+	       "node's socket,\nor HOST:PORT,...\n\n", program);
+	opt_print_help(command_line, ARRAY_SIZE(command_line), stdout);
+	printf("\nMount options (-o):\n");
+	for (size_t i = 0; i < mount_options_count; i++)
+		if (mount_options_table[i].kind != OPT_IGNORE && mount_options_table[i].kind != OPT_REFUSE)
+			print_option(&mount_options_table[i]);
+	print_names("Opposites and defaults of others, accepted without effect, or for mount(8)", OPT_IGNORE);
+	print_names("Known from elsewhere and refused, with the reason", OPT_REFUSE);
+	printf("\nSee mount.quorumfs(8).\n");
+}
 static int fail(struct err *err, int code)
 {
 	err_advise(err, "nothing was mounted", "%s --help", program);
@@ -123,7 +130,9 @@ static bool find_mounted(const char *path, unsigned long *flags)
 		if (strcmp(m->mnt_dir, path) != 0)
 			continue;
 		ours = strcmp(m->mnt_type, "fuse.quorumfs") == 0; /* a later line lies on top */
-		*flags = MS_NOATIME | (hasmntopt(m, "ro") ? MS_RDONLY : 0) |
+		*flags = (hasmntopt(m, "noatime") ? MS_NOATIME :
+			  hasmntopt(m, "relatime") ? MS_RELATIME : MS_STRICTATIME) |
+			 (hasmntopt(m, "nodiratime") ? MS_NODIRATIME : 0) | (hasmntopt(m, "ro") ? MS_RDONLY : 0) |
 			 (hasmntopt(m, "nodev") ? MS_NODEV : 0) | (hasmntopt(m, "nosuid") ? MS_NOSUID : 0) |
 			 (hasmntopt(m, "noexec") ? MS_NOEXEC : 0);
 	}
@@ -183,7 +192,8 @@ static int confirm(const struct mount_args *a, int fd)
 	struct err err = ERR_INIT;
 	struct statfs st;
 
-	if (statfs(a->target_path, &st) == 0) {
+	/* With delay_connect there may be nobody yet to answer. */
+	if (a->options.delay_connect || statfs(a->target_path, &st) == 0) {
 		mount_report_confirm(fd);
 		return MOUNT_OK;
 	}
@@ -247,6 +257,11 @@ static int run(const struct mount_args *a)
 	}
 	close(fds[1]);
 	code = mount_report_read(fds[0], &err);
+	if (code == MOUNT_LATER) {
+		fprintf(stderr, "%s: %s: nobody answers at '%s' yet; trying on in the background for %llu minutes\n",
+			program, a->target, a->source.text, (unsigned long long)a->options.retry_min);
+		return MOUNT_OK;
+	}
 	if (code != MOUNT_OK)
 		return fail(&err, code);
 	code = confirm(a, fds[0]);

@@ -15,6 +15,7 @@ enum mount_exit {
 	MOUNT_SYSTEM = 2,  /* out of memory, cannot fork */
 	MOUNT_BUG = 4,
 	MOUNT_FAILED = 32,
+	MOUNT_LATER = 64, /* between child and parent only: bg, and nobody answers yet */
 };
 
 #define MOUNT_ADDRESSES_MAX 16
@@ -26,7 +27,17 @@ enum mount_local_lock {
 
 struct mount_options {
 	bool ro, nodev, nosuid, noexec, remount;
-	bool allow_other, no_allow_other, no_acl;
+	bool allow_other, no_allow_other, allow_root, no_acl;
+	bool nodiratime, bg, delay_connect, nolock;
+	bool root_squash, all_squash;
+	const char *root_squash_as, *all_squash_as; /* as given: UID:GID */
+	struct fs_squash squash;                    /* what comes of these */
+	enum fs_atime atime;
+	bool atime_said;
+	const char *subdir;
+	const char *backup_servers, *mon_addr; /* further contact points, as given */
+	uint64_t retry_min;                    /* minutes that bg goes on trying */
+	uint64_t max_idle_threads;             /* 0: as max_threads */
 	bool no_user_xattr, noac, direct_io;
 	bool create, hard, softerr, soft, foreground, debug;
 	uint64_t timeo_ds; /* tenths of a second, as nfs(5) */
@@ -34,7 +45,7 @@ struct mount_options {
 	uint64_t max_threads;
 	uint64_t uid, gid;             /* or FS_AS_STORED */
 	uint32_t umask, fmask, dmask;  /* likewise */
-	double attr_timeout, entry_timeout, negative_timeout;
+	double attr_timeout, entry_timeout, negative_timeout, actimeo;
 	int64_t max_read, rasize; /* bytes */
 	int64_t snapshot_threshold;
 	uint64_t lease_ns;
@@ -70,6 +81,7 @@ struct mount_source {
 	char dir[4096];      /* embedded: resolved */
 	char *addresses[MOUNT_ADDRESSES_MAX]; /* owned; paths of sockets are absolute */
 	size_t address_count;
+	char *subdir; /* owned; behind ":/" in the source, without that; NULL: none */
 };
 
 struct mount_args {
@@ -95,7 +107,7 @@ void mount_source_release(struct mount_source *source);
  * has given up: then nothing stays mounted. Returns the exit code.
  */
 int mount_serve(const struct mount_args *args, int report_fd);
-/* The other end: MOUNT_OK, or the exit code after filling err. */
+/* The other end: MOUNT_OK, MOUNT_LATER, or the exit code after filling err. */
 int mount_report_read(int fd, struct err *err);
 void mount_report_confirm(int fd);
 

@@ -7,9 +7,13 @@
 #include "base/buf.h"
 #include "mount-helper/mount.h"
 
+#define NOBODY 65534u /* user and group of who is nobody here: nfs(5), exports(5) */
 #define AT(field) offsetof(struct mount_options, field)
 #define IGNORED(NAME, HELP)                                                                       \
 	{ .name = NAME, .kind = OPT_IGNORE, .help = HELP }
+
+#define REFUSED(NAME, WHY)                                                                        \
+	{ .name = NAME, .kind = OPT_REFUSE, .help = WHY }
 
 const struct opt mount_options_table[] = {
 	{ .name = "ro", .kind = OPT_FLAG, .offset = AT(ro), .def = "rw", .help = "read only: changes fail with EROFS" },
@@ -28,9 +32,17 @@ const struct opt mount_options_table[] = {
 	IGNORED("user_xattr", "user.* attributes: always so unless nouser_xattr is given"),
 	{ .name = "nouser_xattr", .kind = OPT_FLAG, .offset = AT(no_user_xattr), .def = "user_xattr",
 	  .help = "no user.* attributes: they fail with EOPNOTSUPP and are not listed" },
-	IGNORED("noatime", "access times do not move: always so, as each would be a replicated write"),
-	IGNORED("nodiratime", "as noatime"),
-	IGNORED("relatime", "accepted; access times do not move"),
+	IGNORED("noatime", "access times do not move: the default, as each would be a replicated write"),
+	{ .name = "relatime", .kind = OPT_FLAG, .offset = AT(atime_said), .def = "noatime",
+	  .help = "a read moves the access time where that tells something; written within ten seconds" },
+	{ .name = "strictatime", .kind = OPT_FLAG, .offset = AT(atime_said), .def = "noatime",
+	  .help = "every read moves the access time; written within ten seconds" },
+	IGNORED("atime", "as relatime"),
+	{ .name = "nodiratime", .kind = OPT_FLAG, .offset = AT(nodiratime), .def = "diratime",
+	  .help = "with relatime or strictatime: but not of directories" },
+	IGNORED("diratime", "the opposite of nodiratime"),
+	IGNORED("lazytime", "accepted: access times are always written late"),
+	IGNORED("nolazytime", "accepted; see lazytime"),
 	IGNORED("sync", "accepted: every write is durable on a majority when it returns"),
 	IGNORED("async", "accepted; see sync"),
 	IGNORED("dirsync", "accepted; see sync"),
@@ -40,7 +52,21 @@ const struct opt mount_options_table[] = {
 	  .help = "other users than the one who mounts may enter" },
 	{ .name = "noallow_other", .kind = OPT_FLAG, .offset = AT(no_allow_other),
 	  .help = "only the user who mounts may enter" },
-	IGNORED("default_permissions", "accepted: the kernel always checks permissions"),
+	{ .name = "allow_root", .kind = OPT_FLAG, .offset = AT(allow_root),
+	  .help = "only root and the user who mounts may enter" },
+	IGNORED("default_permissions", "accepted: the kernel always checks permissions, but with all_squash"),
+	{ .name = "root_squash", .kind = OPT_FLAG, .offset = AT(root_squash), .def = "no_root_squash",
+	  .help = "root acts here as user and group 65534" },
+	IGNORED("no_root_squash", "the opposite of root_squash"),
+	{ .name = "all_squash", .kind = OPT_FLAG, .offset = AT(all_squash), .def = "no_all_squash",
+	  .help = "everybody acts here as user and group 65534; goes with noacl" },
+	IGNORED("no_all_squash", "the opposite of all_squash"),
+	{ .name = "root-squash", .kind = OPT_STRING, .offset = AT(root_squash_as), .value = "UID:GID",
+	  .help = "root_squash as this user and group" },
+	{ .name = "all-squash", .kind = OPT_STRING, .offset = AT(all_squash_as), .value = "UID:GID",
+	  .help = "all_squash as this user and group" },
+	{ .name = "subdir", .kind = OPT_STRING, .offset = AT(subdir), .value = "PATH", .def = "the root",
+	  .help = "mount this directory of the file system" },
 	{ .name = "uid", .kind = OPT_U64, .offset = AT(uid), .value = "UID", .def = "as stored",
 	  .help = "everything seems to belong to this user; goes with noacl", .max = FS_AS_STORED - 1 },
 	{ .name = "gid", .kind = OPT_U64, .offset = AT(gid), .value = "GID", .def = "as stored",
@@ -64,8 +90,21 @@ const struct opt mount_options_table[] = {
 	  .help = "with softerr: tenths of a second that an operation waits", .min = 1, .max = 36000 },
 	{ .name = "mount_timeout", .kind = OPT_U64, .offset = AT(mount_timeout_s), .value = "SECONDS", .def = "60",
 	  .help = "how long mounting waits for a node and for quorum", .min = 1, .max = 3600 },
+	{ .name = "bg", .kind = OPT_FLAG, .offset = AT(bg), .def = "fg",
+	  .help = "when mount_timeout is over, go on trying in the background and exit 0" },
+	IGNORED("fg", "the opposite of bg"),
+	{ .name = "retry", .kind = OPT_U64, .offset = AT(retry_min), .value = "MINUTES", .def = "10000",
+	  .help = "with bg: how long to go on trying", .min = 1, .max = 1000000 },
+	{ .name = "delay_connect", .kind = OPT_FLAG, .offset = AT(delay_connect),
+	  .help = "mount without waiting for a node or quorum: the first operations wait" },
+	{ .name = "backup-volfile-servers", .kind = OPT_STRING, .offset = AT(backup_servers), .value = "HOST:HOST...",
+	  .help = "further nodes to go round, behind those of the source" },
+	{ .name = "mon_addr", .kind = OPT_STRING, .offset = AT(mon_addr), .value = "HOST/HOST...",
+	  .help = "the same, separated by slashes" },
 	{ .name = "local_lock", .kind = OPT_STRING, .offset = AT(local_lock), .value = "KIND", .def = "none",
 	  .help = "locks that only this mount sees: none, flock, posix or all" },
+	{ .name = "nolock", .kind = OPT_FLAG, .offset = AT(nolock), .def = "lock", .help = "local_lock=all" },
+	IGNORED("lock", "the opposite of nolock"),
 	{ .name = "attr_timeout", .kind = OPT_SECONDS, .offset = AT(attr_timeout), .value = "SECONDS", .def = "0",
 	  .help = "upper bound for attributes cached by the kernel; above 0 other nodes' changes show late" },
 	{ .name = "entry_timeout", .kind = OPT_SECONDS, .offset = AT(entry_timeout), .value = "SECONDS", .def = "0",
@@ -78,9 +117,9 @@ const struct opt mount_options_table[] = {
 	  .help = "another name of entry_timeout" },
 	{ .name = "negative-timeout", .kind = OPT_SECONDS, .offset = AT(negative_timeout), .value = "SECONDS",
 	  .def = "0", .help = "another name of negative_timeout" },
-	{ .name = "actimeo", .kind = OPT_SECONDS, .offset = AT(attr_timeout), .value = "SECONDS", .def = "0",
-	  .help = "another name of attr_timeout" },
-	{ .name = "noac", .kind = OPT_FLAG, .offset = AT(noac), .help = "attr_timeout=0, whatever else is said" },
+	{ .name = "actimeo", .kind = OPT_SECONDS, .offset = AT(actimeo), .value = "SECONDS", .def = "0",
+	  .help = "all three at once: each that is not given or 0" },
+	{ .name = "noac", .kind = OPT_FLAG, .offset = AT(noac), .help = "all three 0, whatever else is said" },
 	{ .name = "lookupcache", .kind = OPT_STRING, .offset = AT(lookupcache), .value = "WHICH", .def = "all",
 	  .help = "names for which the time-outs hold: all, positive or none" },
 	{ .name = "direct_io", .kind = OPT_FLAG, .offset = AT(direct_io),
@@ -95,6 +134,8 @@ const struct opt mount_options_table[] = {
 	IGNORED("auto_unmount", "accepted without effect: after this process died, umount(8) frees the mount point"),
 	{ .name = "max_threads", .kind = OPT_U64, .offset = AT(max_threads), .value = "N", .def = "16",
 	  .help = "threads that take requests from the kernel", .min = 1, .max = 256 },
+	{ .name = "max_idle_threads", .kind = OPT_U64, .offset = AT(max_idle_threads), .value = "N",
+	  .def = "max_threads", .help = "so many of them stay when there is less to do", .min = 1, .max = 256 },
 	{ .name = "snapshot-threshold", .kind = OPT_SIZE, .offset = AT(snapshot_threshold), .value = "BYTES",
 	  .def = "64M", .help = "embedded node: log that makes a snapshot due; -1: never", .min = -1,
 	  .max = INT64_MAX },
@@ -130,6 +171,15 @@ const struct opt mount_options_table[] = {
 	IGNORED("defaults", "the defaults of this page"),
 	IGNORED("comment", "for administrators"),
 	IGNORED("reconnect", "accepted: always so"),
+	IGNORED("context", "accepted: labels are attributes of files"),
+	REFUSED("nowsync", "changes are durable on a majority when they return, nothing less is offered"),
+	REFUSED("writeback_cache", "a write is visible to all mounts when it returns, which this would end"),
+	REFUSED("read_from_replica", "reads are never stale, and come from the nearest node as it is"),
+	REFUSED("secretfile", "nodes know no secrets yet, so it would protect nothing"),
+	REFUSED("snapdirname", "there is no directory of snapshots"),
+	REFUSED("metrics", "there is no such address; 'quorumfs status -w json' has the figures"),
+	REFUSED("rbytes", "a directory's size is its number of names"),
+	REFUSED("modules", "there are none; 'subdir' mounts a directory"),
 };
 const size_t mount_options_count = ARRAY_SIZE(mount_options_table);
 
@@ -146,6 +196,11 @@ static const struct pair {
 	{ "noacl", "acl", AT(no_acl), 0 },
 	{ "allow_other", "noallow_other", AT(allow_other), 0 },
 	{ "noallow_other", "allow_other", AT(no_allow_other), 0 },
+	{ "nodiratime", "diratime", AT(nodiratime), 0 },
+	{ "root_squash", "no_root_squash", AT(root_squash), 0 },
+	{ "all_squash", "no_all_squash", AT(all_squash), 0 },
+	{ "bg", "fg", AT(bg), 0 },
+	{ "nolock", "lock", AT(nolock), 0 },
 };
 
 /* What the kernel and libfuse show in the mount table; mount(8) hands it back for a remount. */
@@ -157,6 +212,7 @@ struct mount_options mount_options_default(void)
 		.timeo_ds = 300,
 		.mount_timeout_s = 60,
 		.max_threads = 16,
+		.retry_min = 10000,
 		.max_read = FS_IO_MAX,
 		.rasize = 1048576,
 		.uid = FS_AS_STORED,
@@ -294,6 +350,72 @@ static int last_of_pair(const char *list, const struct pair *pair)
 	return said;
 }
 
+static enum fs_atime last_atime(const char *list)
+{
+	static const struct {
+		const char *name;
+		enum fs_atime atime;
+	} names[] = {
+		{ "noatime", FS_NOATIME },
+		{ "relatime", FS_RELATIME },
+		{ "atime", FS_RELATIME },
+		{ "strictatime", FS_STRICTATIME },
+	};
+	enum fs_atime said = FS_NOATIME;
+
+	for (const char *p = list; p; p = next_item(p))
+		for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+			said = item_is(p, names[i].name) ? names[i].atime : said;
+	return said;
+}
+
+/* "UID:GID", both below 2^32 - 1. */
+static int parse_ids(const char *name, const char *text, struct fs_squash *s, struct err *err)
+{
+	unsigned long long uid, gid;
+	int end = 0;
+
+	if (strspn(text, "0123456789:") == strlen(text) && strlen(text) <= 21 &&
+	    sscanf(text, "%llu:%llu%n", &uid, &gid, &end) == 2 && !text[end] && uid < FS_AS_STORED &&
+	    gid < FS_AS_STORED) {
+		s->uid = (uint32_t)uid;
+		s->gid = (uint32_t)gid;
+		return 0;
+	}
+	return err_set(err, -EINVAL, "bad value '%s' for option '%s': not UID:GID, two numbers", text, name);
+}
+
+static int settle_squash(struct mount_options *o, struct err *err)
+{
+	struct fs_squash *s = &o->squash;
+	int ret = 0;
+
+	s->uid = s->gid = NOBODY;
+	s->root = o->root_squash || o->root_squash_as;
+	s->all = o->all_squash || o->all_squash_as;
+	if (o->root_squash_as)
+		ret = parse_ids("root-squash", o->root_squash_as, s, err);
+	if (s->all)
+		s->uid = s->gid = NOBODY; /* root is one of all */
+	if (ret == 0 && o->all_squash_as)
+		ret = parse_ids("all-squash", o->all_squash_as, s, err);
+	if (s->all)
+		o->no_acl = true;
+	/* What the kernel remembers it does not ask for, and who may look for it is ours to check. */
+	if (s->root || s->all)
+		o->entry_timeout = o->negative_timeout = 0;
+	return ret;
+}
+
+static int check_exclusive(const struct mount_options *o, struct err *err)
+{
+	if (o->hard + o->softerr + o->soft > 1)
+		return err_set(err, -EINVAL, "the options 'hard', 'softerr' and 'soft' exclude each other");
+	if (o->allow_root && o->no_allow_other)
+		return err_set(err, -EINVAL, "the options 'allow_root' and 'noallow_other' exclude each other");
+	return 0;
+}
+
 static int parse_local_lock(struct mount_options *o, struct err *err)
 {
 	static const struct {
@@ -306,6 +428,8 @@ static int parse_local_lock(struct mount_options *o, struct err *err)
 		{ "all", MOUNT_LOCAL_FLOCK | MOUNT_LOCAL_POSIX },
 	};
 
+	if (o->nolock)
+		o->local_lock = "all";
 	if (!o->local_lock)
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
@@ -331,10 +455,11 @@ static void settle_masks(struct mount_options *o)
 
 static int settle_caches(struct mount_options *o, struct err *err)
 {
+	double *const timeouts[] = { &o->attr_timeout, &o->entry_timeout, &o->negative_timeout };
 	const char *which = o->lookupcache ? o->lookupcache : "all";
 
-	if (o->noac)
-		o->attr_timeout = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(timeouts); i++)
+		*timeouts[i] = o->noac ? 0 : *timeouts[i] > 0 ? *timeouts[i] : o->actimeo;
 	if (strcmp(which, "none") == 0)
 		o->entry_timeout = o->negative_timeout = 0;
 	else if (strcmp(which, "positive") == 0)
@@ -351,6 +476,7 @@ int mount_options_parse(char *list, bool sloppy, struct mount_options *o, struct
 	int ret;
 
 	strip_foreign(list, has_item(list, "remount"));
+	o->atime = last_atime(list);
 	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
 		said[i] = last_of_pair(list, &pairs[i]);
 	ret = opt_parse_list(mount_options_table, mount_options_count, list, sloppy, o, err);
@@ -362,9 +488,11 @@ int mount_options_parse(char *list, bool sloppy, struct mount_options *o, struct
 		o->flags_set |= said[i] > 0 ? pairs[i].flag : 0;
 		o->flags_cleared |= said[i] < 0 ? pairs[i].flag : 0;
 	}
-	if (o->hard + o->softerr + o->soft > 1)
-		return err_set(err, -EINVAL, "the options 'hard', 'softerr' and 'soft' exclude each other");
+	ret = check_exclusive(o, err);
 	settle_masks(o);
-	ret = settle_caches(o, err);
+	if (ret == 0)
+		ret = settle_caches(o, err);
+	if (ret == 0)
+		ret = settle_squash(o, err);
 	return ret == 0 ? parse_local_lock(o, err) : ret;
 }

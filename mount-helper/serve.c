@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <sodium.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -49,8 +50,7 @@ struct served {
 	pthread_cond_t changed;
 	enum phase phase;
 	bool abandoned; /* the parent has gone without confirming */
-	bool root_done;
-	int root_status;
+	bool later;     /* bg: the parent was told that it takes longer, and has gone */
 	struct fs_fuse *_Atomic fuse; /* read by callbacks without the lock */
 };
 
@@ -60,6 +60,10 @@ static void report_error(const struct served *s, const struct err *err, int exit
 {
 	uint8_t code = (uint8_t)exit_code;
 
+	if (s->later) {
+		log_error("mount", "%s", err->text);
+		return;
+	}
 	if (s->report_fd < 0) {
 		(void)dup2(s->progress_fd, STDERR_FILENO);
 		err_print(err, "mount.quorumfs");
@@ -90,7 +94,8 @@ int mount_report_read(int fd, struct err *err)
 {
 	uint8_t code;
 
-	if (read_whole(fd, &code, 1) < 0 || (code != MOUNT_OK && read_whole(fd, err, sizeof(*err)) < 0)) {
+	if (read_whole(fd, &code, 1) < 0 ||
+	    (code != MOUNT_OK && code != MOUNT_LATER && read_whole(fd, err, sizeof(*err)) < 0)) {
 		err_set(err, -EPIPE, "the process that was to serve the mount ended without a word");
 		err_advise(err, "nothing was mounted", "mount again with -o foreground,log-level=debug");
 		return MOUNT_FAILED;
@@ -187,7 +192,7 @@ static void started(void *ctx)
 
 	if (s->report_fd < 0)
 		end_watch(s);
-	else
+	else if (!s->later)
 		(void)io_write_all(s->report_fd, &code, 1);
 }
 
@@ -277,15 +282,27 @@ static int connect_node(struct served *s, struct err *err)
 	return 0;
 }
 
-static void on_root(void *ctx, int status, const struct fs_reply *reply)
-{
-	struct served *s = ctx;
+/* Before mounting; guarded by served.lock. */
+struct question {
+	struct served *served;
+	bool answered, given_up; /* given_up: the answer frees it */
+	int status;
+	struct fs_attr attr;
+};
 
-	(void)reply;
+static void on_answer(void *ctx, int status, const struct fs_reply *reply)
+{
+	struct question *q = ctx;
+	struct served *s = q->served;
+
 	pthread_mutex_lock(&s->lock);
-	s->root_done = true;
-	s->root_status = status;
+	q->answered = true;
+	q->status = status;
+	if (status == 0)
+		q->attr = reply->attr;
 	pthread_cond_signal(&s->changed);
+	if (q->given_up)
+		free(q);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -298,24 +315,30 @@ static struct timespec seconds_from_now(uint64_t seconds)
 	return ts;
 }
 
-/* One question; its answer may still come after the time is over. */
-static int ask_root(struct served *s, const struct timespec *until)
+/* 0 with *attr; -ETIMEDOUT, and its answer may still come after; -ECANCELED: the parent has gone. */
+static int ask(struct served *s, const struct fs_request *rq, const struct timespec *until,
+	       struct fs_attr *attr)
 {
-	struct fs_request rq = { .op = FS_GETATTR, .ino = FS_ROOT_INO };
+	struct question *q = mem_calloc(1, sizeof(*q));
 	int ret = -ETIMEDOUT;
 
+	q->served = s;
+	if (fs_session_submit(s->session, rq, 0, on_answer, q, NULL) < 0) {
+		free(q);
+		return -ECANCELED; /* the session is being freed */
+	}
 	pthread_mutex_lock(&s->lock);
-	s->root_done = false;
-	pthread_mutex_unlock(&s->lock);
-	(void)fs_session_submit(s->session, &rq, 0, on_root, s, NULL);
-	pthread_mutex_lock(&s->lock);
-	while (!s->root_done && !s->abandoned &&
+	while (!q->answered && !s->abandoned &&
 	       pthread_cond_clockwait(&s->changed, &s->lock, CLOCK_MONOTONIC, until) == 0)
 		;
 	if (s->abandoned)
 		ret = -ECANCELED;
-	else if (s->root_done)
-		ret = s->root_status;
+	else if (q->answered)
+		ret = q->status;
+	*attr = q->attr;
+	q->given_up = !q->answered;
+	if (q->answered)
+		free(q);
 	pthread_mutex_unlock(&s->lock);
 	return ret;
 }
@@ -333,31 +356,99 @@ static int advise_no_answer(const struct served *s, bool connected, struct err *
 	return err_advise(err, works, "quorumfs status --node %s", node);
 }
 
-/* A cluster that was just made has no root until its first leader made it. */
-static int wait_root(struct served *s, struct err *err)
+static bool is_before(const struct timespec *a, const struct timespec *b)
 {
-	struct timespec until = seconds_from_now(s->args->options.mount_timeout_s);
+	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
+/* A cluster that was just made has no root until its first leader made it. */
+static int wait_root(struct served *s, uint64_t seconds, struct err *err)
+{
+	const struct fs_request rq = { .op = FS_GETATTR, .ino = FS_ROOT_INO };
+	struct timespec until = seconds_from_now(seconds);
 	struct fs_session_stats st;
 	struct timespec now;
+	struct fs_attr attr;
 	int ret;
 
 	do {
-		ret = ask_root(s, &until);
+		ret = ask(s, &rq, &until, &attr);
 		if (ret == -ESTALE)
 			clock_sleep_ms(20);
 		now = seconds_from_now(0);
-	} while ((ret == -ESTALE || ret == -ETIMEDOUT) &&
-		 (now.tv_sec < until.tv_sec || (now.tv_sec == until.tv_sec && now.tv_nsec < until.tv_nsec)));
+	} while ((ret == -ESTALE || ret == -ETIMEDOUT) && is_before(&now, &until));
 	if (ret == 0)
 		return 0;
 	fs_session_stats(s->session, &st);
 	err_set(err, ret, "cannot mount '%s': no answer from '%s' within %llu s: %s", s->args->target,
-		s->args->source.text, (unsigned long long)s->args->options.mount_timeout_s,
+		s->args->source.text, (unsigned long long)seconds,
 		!st.connected ? "no node can be reached" : !st.has_leader ? "there is no quorum" : strerror(-ret));
 	return advise_no_answer(s, st.connected, err);
 }
 
-static int mount_fuse(struct served *s, struct err *err)
+/* bg: whoever asked for the mount need not wait. */
+static void let_parent_go(struct served *s)
+{
+	uint8_t code = MOUNT_LATER;
+
+	end_watch(s);
+	s->later = s->report_fd >= 0;
+	if (s->later)
+		(void)io_write_all(s->report_fd, &code, 1);
+	log_info("mount", "nobody answers yet, trying on mountpoint=%s minutes=%llu", s->args->target,
+		 (unsigned long long)s->args->options.retry_min);
+}
+
+static int wait_answer(struct served *s, struct err *err)
+{
+	const struct mount_options *o = &s->args->options;
+	int ret = wait_root(s, o->mount_timeout_s, err);
+
+	if (ret == 0 || ret == -ECANCELED || !o->bg)
+		return ret;
+	let_parent_go(s);
+	return wait_root(s, o->retry_min * 60, err);
+}
+
+static int no_subdir(const struct served *s, int ret, const char *why, struct err *err)
+{
+	const struct mount_source *src = &s->args->source;
+
+	err_set(err, ret, "cannot mount the directory '%s' of '%s': %s", src->subdir, src->text, why);
+	if (ret != -ENOENT)
+		return err_advise(err, "nothing was mounted", "mount all of it, and look");
+	return err_advise(err, "nothing was mounted", "mount all of it, and there: mkdir -p %s", src->subdir);
+}
+
+/* Walks down to the directory that is to be mounted, as root and without following links. */
+static int find_root(struct served *s, uint64_t *ino, struct err *err)
+{
+	struct timespec until = seconds_from_now(s->args->options.mount_timeout_s);
+	const char *p = s->args->source.subdir ? s->args->source.subdir : "";
+	struct fs_attr attr;
+
+	*ino = FS_ROOT_INO;
+	while (*(p += strspn(p, "/"))) {
+		size_t len = strcspn(p, "/");
+		struct fs_request rq = { .op = FS_LOOKUP, .ino = *ino, .name = p, .name_len = len };
+		int ret;
+
+		if (len == 2 && p[0] == '.' && p[1] == '.')
+			return no_subdir(s, -EINVAL, "'..' leads out of it", err);
+		if (len > FS_NAME_MAX)
+			return no_subdir(s, -ENAMETOOLONG, strerror(ENAMETOOLONG), err);
+		ret = ask(s, &rq, &until, &attr);
+		if (ret == 0 && !S_ISDIR(attr.mode))
+			ret = -ENOTDIR;
+		if (ret < 0)
+			return no_subdir(s, ret, strerror(-ret), err);
+		*ino = attr.ino;
+		p += len;
+	}
+	return 0;
+}
+
+static int mount_fuse(struct served *s, uint64_t root_ino, struct err *err)
 {
 	const struct mount_options *o = &s->args->options;
 	bool root = geteuid() == 0;
@@ -365,7 +456,8 @@ static int mount_fuse(struct served *s, struct err *err)
 		.mountpoint = s->args->target_path,
 		.source = o->fsname ? o->fsname : s->args->source.text,
 		.read_only = o->ro,
-		.allow_other = o->allow_other || (root && !o->no_allow_other),
+		.allow_other = o->allow_other || o->allow_root || (root && !o->no_allow_other),
+		.allow_root = o->allow_root,
 		.nodev = o->nodev || !root,
 		.nosuid = o->nosuid || !root,
 		.noexec = o->noexec,
@@ -376,8 +468,12 @@ static int mount_fuse(struct served *s, struct err *err)
 		.max_read = (uint32_t)o->max_read,
 		.readahead = (uint32_t)o->rasize,
 		.shown = { .uid = (uint32_t)o->uid, .gid = (uint32_t)o->gid, .fmask = o->fmask, .dmask = o->dmask },
-		.atime = "noatime",
+		.atime = o->atime,
+		.nodiratime = o->nodiratime,
+		.squash = o->squash,
+		.root_ino = root_ino,
 		.max_threads = (uint32_t)o->max_threads,
+		.max_idle_threads = (uint32_t)o->max_idle_threads,
 		.debug = o->debug,
 		.local_flock = (o->local_locks & MOUNT_LOCAL_FLOCK) != 0,
 		.local_posix = (o->local_locks & MOUNT_LOCAL_POSIX) != 0,
@@ -472,6 +568,7 @@ static void release(struct served *s, bool ended_well)
 
 static int serve(struct served *s, struct err *err)
 {
+	uint64_t root_ino = FS_ROOT_INO;
 	int ret = connect_node(s, err);
 
 	if (ret < 0)
@@ -479,9 +576,12 @@ static int serve(struct served *s, struct err *err)
 	pthread_mutex_lock(&s->lock);
 	s->phase = PHASE_ASKING;
 	pthread_mutex_unlock(&s->lock);
-	ret = wait_root(s, err);
+	if (!s->args->options.delay_connect)
+		ret = wait_answer(s, err);
 	if (ret == 0)
-		ret = mount_fuse(s, err);
+		ret = find_root(s, &root_ino, err);
+	if (ret == 0)
+		ret = mount_fuse(s, root_ino, err);
 	if (ret < 0)
 		return ret;
 	catch_signals(s);

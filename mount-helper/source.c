@@ -16,6 +16,8 @@ void mount_source_release(struct mount_source *source)
 	for (size_t i = 0; i < source->address_count; i++)
 		free(source->addresses[i]);
 	source->address_count = 0;
+	free(source->subdir);
+	source->subdir = NULL;
 }
 
 static int add_address(struct mount_source *s, const char *prefix, const char *text, size_t len,
@@ -32,15 +34,17 @@ static int add_address(struct mount_source *s, const char *prefix, const char *t
 	return net_address_check((const char *)b.data, err);
 }
 
-/* "h1,h2:7901,h3" with an optional ":/" at the end. */
-static int parse_hosts(struct mount_source *s, struct err *err)
+static int bad_hosts(struct err *err)
 {
-	const char *p = s->text;
-	size_t len = strlen(p);
+	return err_advise(err, "nothing was mounted",
+			  "mount -t quorumfs HOST:7900 DIR, or a store's directory, or its node.sock");
+}
+
+/* "h1,h2:7901,h3". */
+static int parse_hosts(struct mount_source *s, const char *p, size_t len, struct err *err)
+{
 	int ret = 0;
 
-	if (len >= 2 && strcmp(p + len - 2, ":/") == 0)
-		len -= 2;
 	while (ret == 0 && len > 0) {
 		const char *comma = memchr(p, ',', len);
 		size_t n = comma ? (size_t)(comma - p) : len;
@@ -51,10 +55,48 @@ static int parse_hosts(struct mount_source *s, struct err *err)
 	}
 	if (ret == 0 && s->address_count == 0)
 		ret = err_set(err, -EINVAL, "the source is empty");
-	if (ret < 0)
-		err_advise(err, "nothing was mounted",
-			   "mount -t quorumfs HOST:7900 DIR, or a store's directory, or its node.sock");
 	return ret;
+}
+
+/* The length of the host that text begins with, and of the port behind it: what is but digits is a port. */
+static size_t host_length(const char *text, char separator)
+{
+	const char *end = strchrnul(text, separator);
+
+	if (text[0] == '[' && strchr(text, ']'))
+		end = strchrnul(strchr(text, ']'), separator);
+	if (separator == ':' && *end == ':') {
+		size_t digits = strspn(end + 1, "0123456789");
+
+		if (digits > 0 && (end[1 + digits] == ':' || !end[1 + digits]))
+			end += 1 + digits;
+	}
+	return (size_t)(end - text);
+}
+
+/* Further contact points, as other file systems' options name them: "b:c" or "b/c". */
+static int add_backups(struct mount_source *s, const char *list, char separator, struct err *err)
+{
+	int ret = 0;
+
+	while (ret == 0 && list && *list) {
+		size_t len = host_length(list, separator);
+
+		ret = add_address(s, "", list, len, err);
+		list += len + (list[len] ? 1 : 0);
+	}
+	return ret;
+}
+
+static int resolve_hosts(struct mount_args *args, const char *text, size_t len, struct err *err)
+{
+	int ret = parse_hosts(&args->source, text, len, err);
+
+	if (ret == 0)
+		ret = add_backups(&args->source, args->options.backup_servers, ':', err);
+	if (ret == 0)
+		ret = add_backups(&args->source, args->options.mon_addr, '/', err);
+	return ret < 0 ? bad_hosts(err) : 0;
 }
 
 static bool is_empty_or_missing(const char *path)
@@ -72,11 +114,11 @@ static bool is_empty_or_missing(const char *path)
 	return empty;
 }
 
-static int make_store(struct mount_source *s, struct err *err)
+static int make_store(const char *path, struct err *err)
 {
 	static const char *const addresses[] = { "" };
 	struct node_init_options o = {
-		.dir = s->text,
+		.dir = path,
 		.node_id = 1,
 		.addresses = addresses,
 		.member_count = 1,
@@ -99,14 +141,14 @@ static int check_nesting(const struct mount_args *args, struct err *err)
 }
 
 /* Fills dir with what the source resolves to, or would once its last part is made. */
-static bool locate(struct mount_source *s)
+static bool locate(struct mount_source *s, const char *path)
 {
 	char *copy, *slash;
 	bool found;
 
-	if (realpath(s->text, s->dir))
+	if (realpath(path, s->dir))
 		return true;
-	copy = mem_strdup(s->text);
+	copy = mem_strdup(path);
 	for (size_t len = strlen(copy); len > 1 && copy[len - 1] == '/';)
 		copy[--len] = '\0';
 	slash = strrchr(copy, '/');
@@ -123,25 +165,25 @@ static bool locate(struct mount_source *s)
 	return found;
 }
 
-static int resolve_directory(struct mount_args *args, struct err *err)
+static int resolve_directory(struct mount_args *args, const char *path, struct err *err)
 {
 	struct mount_source *s = &args->source;
 	struct store_identity identity;
 	int ret;
 
 	s->embedded = true;
-	if (args->options.create && is_empty_or_missing(s->text)) {
+	if (args->options.create && is_empty_or_missing(path)) {
 		/* Before anything is made there: below the mount point it would be hidden at once. */
-		ret = locate(s) ? check_nesting(args, err) : 0;
+		ret = locate(s, path) ? check_nesting(args, err) : 0;
 		if (ret == 0 && !args->fake)
-			ret = make_store(s, err);
+			ret = make_store(path, err);
 		if (ret < 0 || args->fake)
 			return ret;
 	}
-	if (!realpath(s->text, s->dir)) {
-		ret = err_set(err, -errno, "cannot open the store '%s': %s", s->text, strerror(errno));
+	if (!realpath(path, s->dir)) {
+		ret = err_set(err, -errno, "cannot open the store '%s': %s", path, strerror(errno));
 		return err_advise(err, "nothing was mounted", ret == -ENOENT ? "quorumfs init %s" : "ls -ld %s",
-				  s->text);
+				  path);
 	}
 	ret = check_nesting(args, err);
 	if (ret < 0)
@@ -173,33 +215,102 @@ static bool ends_with(const char *text, const char *end)
 	return len >= end_len && strcmp(text + len - end_len, end) == 0;
 }
 
-/* A slash elsewhere than in the ":/" that hosts may end with. */
+/* A slash before any that could end hosts. */
 static bool is_path(const char *text)
 {
 	const char *slash = strchr(text, '/');
 
-	return text[0] == '.' || (slash && !(slash > text && slash[-1] == ':' && slash[1] == '\0'));
+	return text[0] == '.' || (slash && !(slash > text && slash[-1] == ':'));
+}
+
+static bool is_socket_name(const char *path)
+{
+	return is_path(path) && ends_with(path, ".sock");
+}
+
+/*
+ * Takes ":/SUBDIR" from the end of text into s->subdir. Of a path only if all of it does not exist, and what is
+ * left does, or is a socket's name.
+ */
+static void split_subdir(struct mount_source *s, char *text)
+{
+	char *at = strstr(text, ":/");
+	struct stat st;
+
+	if (!at || stat(text, &st) == 0)
+		return;
+	if (is_path(text)) {
+		*at = '\0';
+		if (stat(text, &st) < 0 && !is_socket_name(text)) {
+			*at = ':';
+			return;
+		}
+	}
+	*at = '\0';
+	if (at[2])
+		s->subdir = mem_strdup(at + 2);
+}
+
+static int refuse_backups(const struct mount_args *args, struct err *err)
+{
+	if (!args->options.backup_servers && !args->options.mon_addr)
+		return 0;
+	err_set(err, -EINVAL, "further nodes are named, but the source '%s' is a path and not a host",
+		args->source.text);
+	return err_advise(err, "nothing was mounted", "mount -t quorumfs HOST,HOST,... DIR");
+}
+
+static int resolve_path(struct mount_args *args, char *path, struct err *err)
+{
+	struct mount_source *s = &args->source;
+	struct stat st = { .st_mode = 0 };
+	bool exists = stat(path, &st) == 0;
+
+	if (refuse_backups(args, err) < 0)
+		return err->code;
+	/* A node that has not started yet has no socket: mounting waits for it. */
+	if (exists ? S_ISSOCK(st.st_mode) : is_socket_name(path))
+		return add_socket(s, path, err);
+	if (exists && !S_ISDIR(st.st_mode)) {
+		err_set(err, -ENOTDIR, "the source '%s' is neither a store's directory nor a node's socket", path);
+		return err_advise(err, "nothing was mounted", "quorumfs init DIR");
+	}
+	return resolve_directory(args, path, err);
+}
+
+static int resolve(struct mount_args *args, char *text, int *exit_code, struct err *err)
+{
+	struct mount_source *s = &args->source;
+	bool is_unix = strncmp(text, "unix:", 5) == 0;
+	struct stat st;
+
+	*exit_code = MOUNT_FAILED;
+	split_subdir(s, is_unix ? text + 5 : text);
+	if (s->subdir && args->options.subdir) {
+		err_set(err, -EINVAL, "a directory is named twice: '%s' in the source, '%s' by the option 'subdir'",
+			s->subdir, args->options.subdir);
+		return err_advise(err, "nothing was mounted", "mount with one of them");
+	}
+	if (args->options.subdir)
+		s->subdir = mem_strdup(args->options.subdir);
+	if (s->subdir && args->options.delay_connect) {
+		err_set(err, -EINVAL, "delay_connect asks nobody, but somebody must be asked for the directory '%s'",
+			s->subdir);
+		return err_advise(err, "nothing was mounted", "mount without delay_connect, or with bg");
+	}
+	if (is_unix)
+		return refuse_backups(args, err) < 0 ? err->code : add_socket(s, text + 5, err);
+	if (stat(text, &st) == 0 || is_path(text) || args->options.create)
+		return resolve_path(args, text, err);
+	*exit_code = MOUNT_USAGE;
+	return resolve_hosts(args, text, strlen(text), err);
 }
 
 int mount_source_resolve(struct mount_args *args, int *exit_code, struct err *err)
 {
-	struct mount_source *s = &args->source;
-	struct stat st = { .st_mode = 0 };
-	bool exists = stat(s->text, &st) == 0;
+	char *text = mem_strdup(args->source.text);
+	int ret = resolve(args, text, exit_code, err);
 
-	*exit_code = MOUNT_FAILED;
-	if (strncmp(s->text, "unix:", 5) == 0)
-		return add_socket(s, s->text + 5, err);
-	/* A node that has not started yet has no socket: mounting waits for it. */
-	if (exists ? S_ISSOCK(st.st_mode) : is_path(s->text) && ends_with(s->text, ".sock"))
-		return add_socket(s, s->text, err);
-	if (exists && !S_ISDIR(st.st_mode)) {
-		err_set(err, -ENOTDIR, "the source '%s' is neither a store's directory nor a node's socket",
-			s->text);
-		return err_advise(err, "nothing was mounted", "quorumfs init DIR");
-	}
-	if (exists || is_path(s->text) || args->options.create)
-		return resolve_directory(args, err);
-	*exit_code = MOUNT_USAGE;
-	return parse_hosts(s, err);
+	free(text);
+	return ret;
 }

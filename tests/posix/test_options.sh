@@ -87,6 +87,84 @@ wait_leader
 unmount 2
 unmount 3
 
+say "how long the kernel may believe: a change by another mount, seen by one that asks each time and by others"
+late() { # OPTIONS FILE COMMAND...: what the command says of it before and after a change by mount 1
+	local options=$1
+	shift
+	other "$options"
+	"$@" >/dev/null 2>&1
+	"$change"
+	"$@" 2>&1
+	umount "$T/m2"
+}
+grow() { echo more >>"$T/m1/dir/file"; }
+size() { stat -c %s "$T/m2/dir/file"; }
+change=grow
+for o in noac actimeo=30,noac attr_timeout=0 rw; do
+	before=$(stat -c %s "$T/m1/dir/file")
+	[ "$(late $o size)" = $((before + 5)) ] || fail "$o: the size is old"
+done
+for o in actimeo=30 attr_timeout=30,entry_timeout=30 attribute-timeout=30,entry-timeout=30; do
+	before=$(stat -c %s "$T/m1/dir/file")
+	[ "$(late $o size)" = "$before" ] || fail "$o: the kernel asked at once"
+done
+move() { mv "$T/m1/dir/here" "$T/m1/dir/there" 2>/dev/null || mv "$T/m1/dir/there" "$T/m1/dir/here"; }
+look() { if [ -e "$T/m2/dir/here" ]; then echo yes; else echo no; fi; }
+change=move
+# seen OPTIONS NOW WANTED: "here" is there (yes) or not before; after the move the mount says WANTED
+seen() {
+	rm -f "$T/m1/dir/here" "$T/m1/dir/there"
+	if [ "$2" = yes ]; then touch "$T/m1/dir/here"; else touch "$T/m1/dir/there"; fi
+	[ "$(late "$1" look)" = "$3" ] || fail "$1: a name that was there '$2' seems to be there '$(look)' after it moved"
+}
+seen rw yes no
+seen rw no yes
+seen entry_timeout=30,negative_timeout=30,attr_timeout=30 yes yes
+seen entry_timeout=30,negative_timeout=30,attr_timeout=30 no no
+seen entry_timeout=30,negative_timeout=30,attr_timeout=30,lookupcache=positive yes yes
+seen entry_timeout=30,negative_timeout=30,attr_timeout=30,lookupcache=positive no yes
+seen actimeo=30 no no
+seen actimeo=30,noac no yes
+seen entry-timeout=30,negative-timeout=30,attr_timeout=30,lookupcache=none yes no
+seen entry-timeout=30,negative-timeout=30,attr_timeout=30,lookupcache=none no yes
+
+say "allow_root, noallow_other: who may enter"
+other noallow_other
+as 9 9 ls "$T/m2" >/dev/null 2>&1 && fail "another user entered in spite of noallow_other"
+ls "$T/m2" >/dev/null || fail "root may not enter his own mount"
+unmount 2
+other allow_root
+as 9 9 ls "$T/m2" >/dev/null 2>&1 && fail "another user entered in spite of allow_root"
+ls "$T/m2" >/dev/null || fail "root may not enter"
+unmount 2
+other rw
+as 9 9 ls "$T/m2" >/dev/null || fail "others may not enter root's mount"
+unmount 2
+
+say "nolock: two mounts hold one lock; lock and local_lock=none: they do not"
+for o in nolock lock; do
+	other $o
+	mount_at "$T/n1/node.sock" "$T/m3" 3 $o || fail "mount with $o"
+	exec 8<"$T/m2/dir/file"
+	flock -xn 8 || fail "flock on a free file"
+	flock -xn "$T/m3/dir/file" true
+	[ $? = $([ $o = nolock ]; echo $?) ] || fail "$o: the second mount's lock"
+	exec 8<&-
+	unmount 2
+	unmount 3
+done
+
+say "what is refused by its name, also with -s"
+for o in nowsync writeback_cache read_from_replica=stale secretfile=/etc/hosts snapdirname=.snap metrics rbytes modules=subdir; do
+	for sloppy in "" -s; do
+		# shellcheck disable=SC2086
+		mount.quorumfs $sloppy "$T/n1/node.sock" "$T/m2" -o $o 2>"$T/err"
+		[ $? = 1 ] || fail "$o is not exit 1 $sloppy"
+		grep -q "option '${o%%=*}' is refused: " "$T/err" || fail "$o: no reason: $(cat "$T/err")"
+		grep -q '^  next: ' "$T/err" || fail "$o: no next step: $(cat "$T/err")"
+	done
+done
+
 say "what is mistyped"
 mount.quorumfs "$T/n1/node.sock" "$T/m2" -o attr_timout=1 2>"$T/err"
 [ $? = 1 ] || fail "a mistyped option is not exit 1"

@@ -87,8 +87,12 @@ static void bounds_of_caches_combine(void **state)
 
 	parse_ok("actimeo=3,entry-timeout=2,negative-timeout=1", &o);
 	assert_true(o.attr_timeout == 3 && o.entry_timeout == 2 && o.negative_timeout == 1);
-	parse_ok("actimeo=3,entry_timeout=2,negative_timeout=1,lookupcache=positive,noac", &o);
-	assert_true(o.attr_timeout == 0 && o.entry_timeout == 2 && o.negative_timeout == 0);
+	parse_ok("actimeo=3,entry_timeout=2,negative_timeout=1,lookupcache=positive", &o);
+	assert_true(o.attr_timeout == 3 && o.entry_timeout == 2 && o.negative_timeout == 0);
+	parse_ok("actimeo=3,entry_timeout=2,noac", &o);
+	assert_true(o.attr_timeout == 0 && o.entry_timeout == 0 && o.negative_timeout == 0);
+	parse_ok("actimeo=3", &o);
+	assert_true(o.attr_timeout == 3 && o.entry_timeout == 3 && o.negative_timeout == 3);
 	parse_ok("lookupcache=none,entry_timeout=2,negative_timeout=1", &o);
 	assert_true(o.entry_timeout == 0 && o.negative_timeout == 0);
 	parse_ok("max_read=8191", &o);
@@ -188,6 +192,71 @@ static void bad_lists_are_refused_with_the_reason(void **state)
 	assert_int_equal(parse("timeo=soon", true, &o, &err), -EINVAL);
 }
 
+static void squashed_callers_are_65534_or_who_is_named(void **state)
+{
+	static const struct {
+		const char *list;
+		struct fs_squash squash;
+	} cases[] = {
+		{ "", { false, false, 65534, 65534 } },
+		{ "root_squash", { true, false, 65534, 65534 } },
+		{ "no_root_squash,root_squash", { true, false, 65534, 65534 } },
+		{ "root_squash,no_root_squash", { false, false, 65534, 65534 } },
+		{ "root-squash=7:8", { true, false, 7, 8 } },
+		{ "all_squash", { false, true, 65534, 65534 } },
+		{ "all-squash=0:4294967294", { false, true, 0, 4294967294 } },
+		{ "root-squash=7:8,all_squash", { true, true, 65534, 65534 } },
+		{ "all-squash=9:10,root-squash=7:8", { true, true, 9, 10 } },
+	};
+	struct mount_options o;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct fs_squash *want = &cases[i].squash;
+
+		parse_ok(cases[i].list, &o);
+		if (o.squash.root != want->root || o.squash.all != want->all || o.squash.uid != want->uid ||
+		    o.squash.gid != want->gid)
+			fail_msg("'%s': %d %d %u:%u", cases[i].list, o.squash.root, o.squash.all, o.squash.uid,
+				 o.squash.gid);
+		assert_int_equal(o.no_acl, want->all);
+	}
+	parse_ok("root_squash,entry_timeout=5,negative_timeout=5,attr_timeout=5", &o);
+	assert_true(o.entry_timeout == 0 && o.negative_timeout == 0 && o.attr_timeout == 5);
+}
+
+static void of_the_words_for_access_times_the_last_counts(void **state)
+{
+	struct mount_options o;
+
+	parse_ok("", &o);
+	assert_int_equal(o.atime, FS_NOATIME);
+	parse_ok("strictatime,relatime", &o);
+	assert_int_equal(o.atime, FS_RELATIME);
+	parse_ok("noatime,strictatime,lazytime,nodiratime", &o);
+	assert_int_equal(o.atime, FS_STRICTATIME);
+	assert_true(o.nodiratime);
+	parse_ok("strictatime,atime", &o);
+	assert_int_equal(o.atime, FS_RELATIME);
+	parse_ok("relatime,noatime,nodiratime,diratime", &o);
+	assert_int_equal(o.atime, FS_NOATIME);
+	assert_false(o.nodiratime);
+}
+
+static void what_is_refused_is_refused_by_name_and_with_sloppy(void **state)
+{
+	struct mount_options o;
+	struct err err;
+
+	for (size_t i = 0; i < mount_options_count; i++) {
+		if (mount_options_table[i].kind != OPT_REFUSE)
+			continue;
+		for (int sloppy = 0; sloppy < 2; sloppy++) {
+			assert_int_equal(parse(mount_options_table[i].name, sloppy, &o, &err), -EINVAL);
+			assert_non_null(strstr(err.text, " is refused: "));
+		}
+	}
+}
+
 /* Runs take over words split at spaces; "argv" is what must be left. */
 static void take(const char *words, const char *want_list, const char *want_argv)
 {
@@ -242,6 +311,9 @@ int main(void)
 		cmocka_unit_test(fuses_own_options_are_left_out_of_remounts_only),
 		cmocka_unit_test(locks_are_local_only_when_asked),
 		cmocka_unit_test(bad_lists_are_refused_with_the_reason),
+		cmocka_unit_test(squashed_callers_are_65534_or_who_is_named),
+		cmocka_unit_test(of_the_words_for_access_times_the_last_counts),
+		cmocka_unit_test(what_is_refused_is_refused_by_name_and_with_sloppy),
 		cmocka_unit_test(every_o_is_taken_and_joined),
 	};
 

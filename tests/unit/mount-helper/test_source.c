@@ -75,6 +75,66 @@ static void hosts_are_split_at_commas(void **state)
 	refused("a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q", -EINVAL, MOUNT_USAGE, "more than 16 hosts");
 }
 
+static void a_path_behind_the_source_is_a_directory(void **state)
+{
+	static const struct { const char *text, *subdir, *address; } cases[] = {
+		{ "n1:/", NULL, "n1" },
+		{ "n1,n2:7901:/a/b", "a/b", "n2:7901" },
+		{ "[::1]:/a:/b", "a:/b", "[::1]" },
+		{ "/run/q.sock:/a", "a", "unix:/run/q.sock" },
+		{ "unix:/run/q.sock:/a/", "a/", "unix:/run/q.sock" },
+		{ "unix:/run/q:/a", NULL, "unix:/run/q:/a" },
+		{ "/run/odd:/q.sock", NULL, "unix:/run/odd:/q.sock" },
+	};
+	struct mount_args *a = mem_calloc(1, sizeof(*a));
+	struct err err;
+	int code;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(resolve(a, cases[i].text, "mnt", &code, &err), 0);
+		assert_string_equal(a->source.addresses[a->source.address_count - 1], cases[i].address);
+		if (cases[i].subdir)
+			assert_string_equal(a->source.subdir, cases[i].subdir);
+		else
+			assert_null(a->source.subdir);
+	}
+	a->options.subdir = "c";
+	assert_int_equal(resolve(a, "n1:/", "mnt", &code, &err), 0);
+	assert_string_equal(a->source.subdir, "c");
+	assert_int_equal(resolve(a, "n1:/d", "mnt", &code, &err), -EINVAL);
+	mount_source_release(&a->source);
+	free(a);
+}
+
+static void further_hosts_stand_behind_those_of_the_source(void **state)
+{
+	static const struct { const char *colons, *slashes, *last; size_t count; } cases[] = {
+		{ NULL, NULL, "n1", 1 },
+		{ "b:c", NULL, "c", 3 },
+		{ "b:7901:c", NULL, "c", 3 },
+		{ "b:c:7902", NULL, "c:7902", 3 },
+		{ "[::2]:7901:c:[::3]", NULL, "[::3]", 4 },
+		{ NULL, "b/c:7901/[::4]", "[::4]", 4 },
+		{ "b", "c", "c", 3 },
+	};
+	struct mount_args *a = mem_calloc(1, sizeof(*a));
+	struct err err;
+	int code;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		a->options.backup_servers = cases[i].colons;
+		a->options.mon_addr = cases[i].slashes;
+		assert_int_equal(resolve(a, "n1", "mnt", &code, &err), 0);
+		assert_int_equal(a->source.address_count, cases[i].count);
+		assert_string_equal(a->source.addresses[cases[i].count - 1], cases[i].last);
+	}
+	a->options.mon_addr = "b//c";
+	assert_int_equal(resolve(a, "n1", "mnt", &code, &err), -EINVAL);
+	assert_int_equal(resolve(a, "/run/q.sock", "mnt", &code, &err), -EINVAL);
+	mount_source_release(&a->source);
+	free(a);
+}
+
 static void sockets_get_absolute_names(void **state)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX, .sun_path = "there" };
@@ -194,6 +254,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hosts_are_split_at_commas),
+		cmocka_unit_test(a_path_behind_the_source_is_a_directory),
+		cmocka_unit_test(further_hosts_stand_behind_those_of_the_source),
 		cmocka_unit_test(sockets_get_absolute_names),
 		cmocka_unit_test(directories_must_be_stores),
 		cmocka_unit_test(create_makes_nothing_below_the_mount_point),
