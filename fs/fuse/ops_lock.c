@@ -271,6 +271,8 @@ static void op_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, 
 {
 	struct op *op = lock_op_new(req, done_setlk, ino, fi, FS_LOCK_POSIX);
 
+	if (fl->l_pid > 0) /* the process; in the request's header stands the thread */
+		op->lock.pid = (uint32_t)fl->l_pid;
 	if (lock_from_flock(fl, &op->lock))
 		set_lock(op, sleep != 0);
 	else

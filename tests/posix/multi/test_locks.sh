@@ -35,6 +35,22 @@ expect ok a set 1 w 0 10
 expect ok a set 1 u 0 0
 expect free b get 1 w 0 0
 
+say "F_GETLK tells the process, whichever of its threads took the lock"
+cat >"$T/thread.py" <<'PY'
+import fcntl, os, struct, sys, threading
+fd = os.open(sys.argv[1], os.O_RDWR)
+taker = threading.Thread(target=fcntl.lockf, args=(fd, fcntl.LOCK_EX))
+taker.start()
+taker.join()
+form = 'hhqqi4x'
+asker = os.fork()
+if asker == 0:
+    lock = fcntl.fcntl(fd, fcntl.F_GETLK, struct.pack(form, fcntl.F_WRLCK, 0, 0, 0, 0))
+    os._exit(0 if struct.unpack(form, lock)[4] == os.getppid() else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(asker, 0)[1]))
+PY
+/usr/bin/python3 "$T/thread.py" "$T/m1/f" || fail "F_GETLK tells another process"
+
 say "waiting"
 expect ok a set 1 w 0 10
 tell b wait 1 w 5 1
