@@ -448,6 +448,33 @@ static int find_root(struct served *s, uint64_t *ino, struct err *err)
 	return 0;
 }
 
+/*
+ * The root of a new file system is root's. In a store of an ordinary user nobody could ever write then, so it is
+ * given to that user, for as long as nothing was done to it.
+ */
+static int adopt_root(struct served *s, struct err *err)
+{
+	struct timespec until = seconds_from_now(s->args->options.mount_timeout_s);
+	struct fs_request rq = { .op = FS_GETATTR, .ino = FS_ROOT_INO };
+	struct fs_attr attr;
+	int ret;
+
+	if (!s->node || geteuid() == 0)
+		return 0;
+	ret = ask(s, &rq, &until, &attr);
+	if (ret == 0 && (attr.uid != 0 || attr.gid != 0 || attr.ctime_ns != attr.btime_ns))
+		return 0;
+	rq = (struct fs_request){ .op = FS_SETATTR, .ino = FS_ROOT_INO, .valid = FS_SET_UID | FS_SET_GID,
+				  .uid2 = geteuid(), .gid2 = getegid() };
+	if (ret == 0)
+		ret = ask(s, &rq, &until, &attr);
+	if (ret == 0)
+		return 0;
+	err_set(err, ret, "cannot give the new file system in '%s' to user %u: %s", s->args->source.text,
+		geteuid(), strerror(-ret));
+	return err_advise(err, "nothing was mounted, the store is good", "mount it again");
+}
+
 static int mount_fuse(struct served *s, uint64_t root_ino, struct err *err)
 {
 	const struct mount_options *o = &s->args->options;
@@ -578,6 +605,8 @@ static int serve(struct served *s, struct err *err)
 	pthread_mutex_unlock(&s->lock);
 	if (!s->args->options.delay_connect)
 		ret = wait_answer(s, err);
+	if (ret == 0)
+		ret = adopt_root(s, err);
 	if (ret == 0)
 		ret = find_root(s, &root_ino, err);
 	if (ret == 0)

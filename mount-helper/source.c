@@ -2,6 +2,7 @@
  * source.c - the source operand: a store's directory (embedded node), a node's socket, or hosts.
  */
 #include <dirent.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -198,8 +199,16 @@ static int resolve_directory(struct mount_args *args, const char *path, struct e
 static int add_socket(struct mount_source *s, const char *path, struct err *err)
 {
 	struct buf b = BUF_INIT;
-	char *cwd = *path == '/' ? NULL : getcwd(NULL, 0);
+	char *cwd;
 	int ret;
+
+	/* No waiting makes that better. */
+	if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0 && errno == EACCES) {
+		err_set(err, -EACCES, "cannot connect to the node's socket '%s': %s", path, strerror(EACCES));
+		return err_advise(err, "nothing was mounted; the node's address, if it has one, is for everybody",
+				  "namei -l %s", path);
+	}
+	cwd = *path == '/' ? NULL : getcwd(NULL, 0);
 
 	buf_printf(&b, "%s%s%s", cwd ? cwd : "", cwd ? "/" : "", path);
 	free(cwd);

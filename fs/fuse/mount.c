@@ -205,6 +205,8 @@ static int mount_as_root(const struct fs_fuse_options *o, const char *path, mode
 
 /* ---- without root: fusermount3 ---- */
 
+#define SAID_MAX 256 /* bytes of what it says, with the final 0 */
+
 static int receive_fd(int sock)
 {
 	union {
@@ -230,15 +232,41 @@ static int receive_fd(int sock)
 	return fd;
 }
 
-/* Starts fusermount3 with descriptor 3 as its end of the socket; its exit status or -errno. */
-static int run_helper(char *const argv[], int sock)
+/* Reads to the end of fd and closes it. Of what a program said: one line, without its name in front. */
+static void hear(int fd, char said[SAID_MAX])
+{
+	static const char name[] = "fusermount3: ";
+	struct buf text = BUF_INIT;
+	char piece[256];
+	ssize_t n;
+
+	while ((n = read(fd, piece, sizeof(piece))) > 0 || (n < 0 && errno == EINTR))
+		if (n > 0 && text.len < SAID_MAX)
+			buf_put(&text, piece, (size_t)n);
+	close(fd);
+	buf_put_u8(&text, 0);
+	const char *line = (const char *)text.data;
+
+	if (strncmp(line, name, sizeof(name) - 1) == 0)
+		line += sizeof(name) - 1;
+	snprintf(said, SAID_MAX, "%.*s", (int)strcspn(line, "\n"), line);
+	buf_release(&text);
+}
+
+/*
+ * Starts fusermount3 with descriptor 3 as its end of the socket; its exit status or -errno. What it says goes
+ * into said, or where our own stderr goes if that is NULL.
+ */
+static int run_helper(char *const argv[], int sock, char said[SAID_MAX])
 {
 	posix_spawn_file_actions_t actions;
 	struct buf env = BUF_INIT;
 	char var[] = "_FUSE_COMMFD=3";
+	int status = 0, ends[2] = { -1, -1 };
 	pid_t pid;
-	int status = 0;
 
+	if (said && pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
 	for (char **e = environ; *e; e++)
 		if (strncmp(*e, "_FUSE_COMMFD=", 13) != 0)
 			buf_put(&env, e, sizeof(*e));
@@ -246,12 +274,18 @@ static int run_helper(char *const argv[], int sock)
 
 	buf_put(&env, own, sizeof(own));
 	posix_spawn_file_actions_init(&actions);
+	if (said) /* before descriptor 3 is taken, which this may be */
+		posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
 	if (sock >= 0)
 		posix_spawn_file_actions_adddup2(&actions, sock, 3);
 	int ret = -posix_spawnp(&pid, argv[0], &actions, NULL, argv, (char **)(void *)env.data);
 
 	posix_spawn_file_actions_destroy(&actions);
 	buf_release(&env);
+	if (said) {
+		close(ends[1]);
+		hear(ends[0], said);
+	}
 	if (ret < 0)
 		return ret;
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
@@ -268,15 +302,36 @@ static void put_escaped(struct buf *out, const char *text)
 	}
 }
 
+static int helper_failed(const struct fs_fuse_options *o, int ret, const char *said, struct err *err)
+{
+	static const char works[] = "nothing was changed; root can mount";
+
+	if (ret == -ENOENT) {
+		err_set(err, ret, "cannot mount on '%s': fusermount3 is not installed, and only root can do without",
+			o->mountpoint);
+		return err_advise(err, works, "apt-get install fuse3");
+	}
+	err_set(err, ret, "cannot mount on '%s': fusermount3: %s", o->mountpoint,
+		*said ? said : ret == -EPERM ? "refused without a word" : strerror(-ret));
+	if (strstr(said, "user_allow_other"))
+		return err_advise(err, "mounting without allow_other",
+				  "as root: echo user_allow_other >>/etc/fuse.conf");
+	if (strstr(said, "/dev/fuse"))
+		return err_advise(err, works, "ls -l /dev/fuse $(command -v fusermount3)");
+	return err_advise(err, works, "ls -ld '%s'", o->mountpoint);
+}
+
 static int mount_by_helper(const struct fs_fuse_options *o, char *path, int *fd, struct err *err)
 {
 	char program[] = "fusermount3", opt[] = "-o", end[] = "--";
 	struct buf text = BUF_INIT;
+	char said[SAID_MAX] = "";
 	int sock[2];
 
 	buf_printf(&text,
-		   "%s,nosuid,nodev%s%s%s,max_read=%u,subtype=quorumfs,fsname=",
-		   o->read_only ? "ro" : "rw", o->noexec ? ",noexec" : "", kernel_checks(o),
+		   "%s,nosuid,nodev%s%s%s%s%s,max_read=%u,subtype=quorumfs,fsname=",
+		   o->read_only ? "ro" : "rw", o->noexec ? ",noexec" : "",
+		   o->atime == FS_NOATIME ? ",noatime" : "", o->nodiratime ? ",nodiratime" : "", kernel_checks(o),
 		   o->allow_other ? ",allow_other" : "", max_read(o));
 	put_escaped(&text, o->source);
 	buf_put_u8(&text, 0);
@@ -285,7 +340,7 @@ static int mount_by_helper(const struct fs_fuse_options *o, char *path, int *fd,
 	if (ret == 0) {
 		char *argv[] = { program, opt, (char *)text.data, end, path, NULL };
 
-		ret = run_helper(argv, sock[0]);
+		ret = run_helper(argv, sock[0], said);
 		close(sock[0]);
 		*fd = ret == 0 ? receive_fd(sock[1]) : -1;
 		close(sock[1]);
@@ -295,12 +350,7 @@ static int mount_by_helper(const struct fs_fuse_options *o, char *path, int *fd,
 	buf_release(&text);
 	if (ret == 0)
 		return 0;
-	err_set(err, ret, "cannot mount on '%s': %s", o->mountpoint,
-		ret == -ENOENT ? "fusermount3 is not installed, and only root can do without"
-			       : "fusermount3 refused, its reason stands above");
-	return err_advise(err, "nothing was changed", "%s",
-			  ret == -ENOENT ? "apt-get install fuse3"
-					 : "ls -l /dev/fuse /etc/fuse.conf");
+	return helper_failed(o, ret, said, err);
 }
 
 /* ---- public ---- */
@@ -376,7 +426,7 @@ void mount_detach(const struct mount_point *mp)
 	if (!mount_is_attached(mp))
 		return;
 	if (mp->by_helper)
-		run_helper((char *[]){ program, u, q, z, end, mp->path, NULL }, -1);
+		run_helper((char *[]){ program, u, q, z, end, mp->path, NULL }, -1, NULL);
 	else
 		umount2(mp->path, MNT_DETACH | UMOUNT_NOFOLLOW);
 }
