@@ -81,7 +81,7 @@ enum fs_op {
 	/* the leader's own, never from clients */
 	FS_ORPHAN_HOLD = 128, /* ino, data = list of le64 session ids that hold it open */
 	FS_RECLAIM,           /* ino, flags: drop up to FS_RECLAIM_BLOCKS blocks, finally the inode */
-	FS_MAKE_ROOT,         /* the first entry of an empty file system */
+	FS_MAKE_ROOT,         /* the first entry of an empty file system; its root is the caller's */
 	FS_SESSION_END,       /* data: names of sessions that end; they hold nothing any more. Reply, and that of
 			       * SESSION_BEGIN: count = how many of them, from the first, lost all they had;
 			       * the others must not end with this entry */

@@ -8,6 +8,7 @@
 #define FS_FS_FUSE_H
 
 #include <signal.h>
+#include <sys/ioctl.h>
 
 #include "base/base.h"
 #include "base/err.h"
@@ -36,15 +37,34 @@ struct fs_squash {
 	uint32_t uid, gid; /* as whom */
 };
 
+/* What may change while it is mounted. */
+struct fs_fuse_live {
+	bool read_only; /* the kernel refuses changes; here it ends the writing of access times */
+	bool soft;      /* what would be ETIMEDOUT is EIO */
+	double attr_timeout, entry_timeout, negative_timeout; /* seconds, upper bounds; 0: the kernel asks each time */
+};
+
+#define FS_FUSE_CHANGE_MAX 2048u
+
+/* ioctl(2) on the mounted directory: mount options that shall change; the answer is err, code 0: they did. */
+struct fs_fuse_change {
+	char list[FS_FUSE_CHANGE_MAX];
+	struct err err;
+};
+#define FS_FUSE_CHANGE _IOWR('q', 0x51, struct fs_fuse_change)
+
 struct fs_fuse_options {
 	const char *mountpoint;
 	const char *source;  /* shown by findmnt; fsname */
-	bool read_only;      /* EROFS */
+	struct fs_fuse_live live;
+	/* FS_FUSE_CHANGE came from root or from who mounted: changes what it asks for, or fills change->err. Thread:
+	 * one of those that take requests. NULL: nothing can be changed. */
+	void (*change)(void *ctx, struct fs_fuse_change *change);
+	void *change_ctx;
 	bool allow_other;
 	bool no_acl;         /* POSIX ACLs are refused with EOPNOTSUPP; those that are there have no effect */
 	bool no_user_xattr;  /* the same for user.* */
 	bool direct_io;      /* nothing is read through the kernel's page cache */
-	bool soft;           /* what would be ETIMEDOUT is EIO */
 	struct fs_shown shown;
 	bool nodev, nosuid, noexec; /* root's mounts have none of them unless asked */
 	enum fs_atime atime;
@@ -58,7 +78,6 @@ struct fs_fuse_options {
 	uint32_t readahead;   /* bytes, needs root; 0: 1 MiB */
 	bool debug;
 	bool local_flock, local_posix; /* such locks are this mount's own affair */
-	double attr_timeout, entry_timeout, negative_timeout; /* upper bounds; 0 */
 };
 
 struct fs_fuse;
@@ -67,6 +86,8 @@ struct fs_fuse;
  * fs_fuse_attach() before fs_fuse_run(). Errors in four parts; -EBUSY: already mounted there. */
 int fs_fuse_mount(const struct fs_fuse_options *options, struct fs_fuse **fuse, struct err *err);
 void fs_fuse_attach(struct fs_fuse *fuse, struct fs_session *session);
+/* Any thread; requests that are under way may still go by what was before. */
+void fs_fuse_set_live(struct fs_fuse *fuse, const struct fs_fuse_live *live);
 /* Serves until unmounted or fs_fuse_stop(); started is called once INIT was answered (any thread). */
 int fs_fuse_run(struct fs_fuse *fuse, void (*started)(void *ctx), void *ctx);
 void fs_fuse_stop(struct fs_fuse *fuse); /* async-signal-safe */

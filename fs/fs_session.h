@@ -96,6 +96,8 @@ struct fs_session_stats {
 /* Is what that session gave still certain? Locks, delegations and the like must be asked this at each use. False
  * of one that has ended, even while its successor is kept. */
 bool fs_session_is_kept(struct fs_session *s, uint64_t session_id);
+/* Options hard and timeo_ms from now on, also for what waits already. Any thread. */
+void fs_session_set_patience(struct fs_session *s, bool hard, uint32_t timeo_ms);
 uint64_t fs_session_id(struct fs_session *s); /* 0: none has begun yet */
 void fs_session_stats(struct fs_session *s, struct fs_session_stats *stats);
 

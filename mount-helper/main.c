@@ -4,10 +4,12 @@
  */
 #include <fcntl.h>
 #include <mntent.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -109,6 +111,7 @@ static int parse(int argc, char **argv, struct mount_args *a, struct command_lin
 	a->target = argv[2];
 	a->fake = cl->fake;
 	a->verbose = cl->verbose;
+	a->remount_list = mem_strdup(a->option_list); /* parsing takes the list apart */
 	ret = mount_options_parse(a->option_list, cl->sloppy, &a->options, err);
 	if (ret < 0)
 		return ret;
@@ -167,23 +170,76 @@ static int check_target(struct mount_args *a, struct err *err)
 	return S_ISDIR(st.st_mode) ? 0 : bad_target(a, -ENOTDIR, "ls -ld", err);
 }
 
-/* The kernel keeps what is not said anew only if it is said again. */
+static int cannot_remount(const struct mount_args *a, const struct err *why)
+{
+	struct err err = ERR_INIT;
+	int code = why->code == -EPERM || why->code == -EINVAL ? MOUNT_USAGE : MOUNT_FAILED;
+
+	err_set(&err, why->code, "cannot remount '%s': %s", a->target, why->text);
+	if (why->code == -EPERM)
+		err_advise(&err, "the mount goes on as it was", "as root: mount -o remount,... %s", a->target);
+	else if (why->code == -EBUSY)
+		err_advise(&err, "the mount goes on as it was", "fuser -vm %s", a->target);
+	else
+		err_advise(&err, "the mount goes on as it was", "umount %s, and mount it with other options", a->target);
+	return fail(&err, code);
+}
+
+/* The process that serves the mount looks at the options, and takes over what is its part. */
+static int change_served(const struct mount_args *a, struct err *err)
+{
+	struct fs_fuse_change *change = mem_calloc(1, sizeof(*change));
+	int fd = open(a->target_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int ret = 0;
+
+	if ((size_t)snprintf(change->list, sizeof(change->list), "%s", a->remount_list) >= sizeof(change->list))
+		ret = err_set(err, -EINVAL, "more options than fit in %zu bytes", sizeof(change->list) - 1);
+	else if (fd < 0 || ioctl(fd, FS_FUSE_CHANGE, change) < 0)
+		ret = err_set(err, -errno, "the process that serves it does not answer: %s", strerror(errno));
+	else if (change->err.code < 0)
+		ret = err_set(err, change->err.code, "%s", change->err.text);
+	if (fd >= 0)
+		close(fd);
+	free(change);
+	return ret;
+}
+
+/*
+ * What is not named stays, though the kernel takes the flags as a whole. mount(8) names all that is shown of the mount
+ * and leaves out what was asked to be the default again: in such a list, a flag that is not there is to go.
+ */
+static unsigned long flags_after(const struct mount_args *a, unsigned long was)
+{
+	unsigned long cleared = a->options.flags_cleared;
+
+	if (strstr(a->remount_list, "user_id="))
+		cleared |= MS_RDONLY | MS_NODEV | MS_NOSUID | MS_NOEXEC;
+	return (was & ~cleared) | a->options.flags_set;
+}
+
 static int remount(const struct mount_args *a)
 {
-	unsigned long flags = 0;
+	unsigned long was = 0, flags;
 	struct err err = ERR_INIT;
 
-	if (!find_mounted(a->target_path, &flags)) {
+	if (!find_mounted(a->target_path, &was)) {
 		err_set(&err, -EINVAL, "cannot remount '%s': no quorumfs is mounted there", a->target);
 		err_advise(&err, "nothing was changed", "mount -t quorumfs %s %s", a->source.text, a->target);
 		return fail(&err, MOUNT_FAILED);
 	}
-	flags = (flags & ~a->options.flags_cleared) | a->options.flags_set;
-	if (a->fake || mount("none", a->target_path, NULL, MS_REMOUNT | flags, NULL) == 0)
+	flags = flags_after(a, was);
+	if (a->fake)
 		return MOUNT_OK;
-	err_set(&err, -errno, "cannot remount '%s': %s", a->target, strerror(errno));
-	err_advise(&err, "the mount goes on as it was", "fuser -vm %s", a->target);
-	return fail(&err, err.code == -EPERM ? MOUNT_USAGE : MOUNT_FAILED);
+	if (flags != was && geteuid() != 0) {
+		err_set(&err, -EPERM, "only root changes ro, nodev, nosuid and noexec");
+		return cannot_remount(a, &err);
+	}
+	if (change_served(a, &err) < 0)
+		return cannot_remount(a, &err);
+	if (flags == was || mount("none", a->target_path, NULL, MS_REMOUNT | flags, NULL) == 0)
+		return MOUNT_OK;
+	err_set(&err, -errno, "%s", strerror(errno));
+	return cannot_remount(a, &err);
 }
 
 /* The child reported ok; the mount is usable when a process that is not the server gets an answer. */
@@ -262,8 +318,11 @@ static int run(const struct mount_args *a)
 			program, a->target, a->source.text, (unsigned long long)a->options.retry_min);
 		return MOUNT_OK;
 	}
-	if (code != MOUNT_OK)
+	if (code != MOUNT_OK) {
+		/* Not before the store is closed, as whoever reads the error may try again at once. */
+		(void)waitpid(pid, NULL, 0);
 		return fail(&err, code);
+	}
 	code = confirm(a, fds[0]);
 	if (code == MOUNT_OK && a->verbose)
 		printf("%s: mounted %s on %s\n", program, a->source.text, a->target);

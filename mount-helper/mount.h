@@ -75,6 +75,12 @@ char *mount_options_take(int *argc, char **argv, struct err *err);
  */
 int mount_options_parse(char *list, bool sloppy, struct mount_options *o, struct err *err);
 
+/*
+ * For a mount that is there: *next becomes now with the options of list (modified; *next's texts borrow from it).
+ * What list does not name stays; what cannot change while it is mounted may be named as it is. 0 or -EINVAL.
+ */
+int mount_options_change(const struct mount_options *now, char *list, struct mount_options *next, struct err *err);
+
 struct mount_source {
 	const char *text;    /* as given */
 	bool embedded;       /* a directory: the node runs in this process */
@@ -91,6 +97,7 @@ struct mount_args {
 	struct mount_source source;
 	struct mount_options options;
 	char *option_list;      /* owned; what the options' texts point into */
+	char *remount_list;     /* owned; the same as it was given */
 	int log_fd;             /* where the process that stays writes its log; -1: stderr */
 };
 

@@ -47,7 +47,7 @@ const struct opt mount_options_table[] = {
 	IGNORED("async", "accepted; see sync"),
 	IGNORED("dirsync", "accepted; see sync"),
 	IGNORED("wsync", "accepted; see sync"),
-	{ .name = "remount", .kind = OPT_FLAG, .offset = AT(remount), .help = "change ro and rw of a mount that is there" },
+	{ .name = "remount", .kind = OPT_FLAG, .offset = AT(remount), .help = "change a mount that is there: ro, nodev, nosuid, noexec, log-level, time-outs" },
 	{ .name = "allow_other", .kind = OPT_FLAG, .offset = AT(allow_other), .def = "on for root",
 	  .help = "other users than the one who mounts may enter" },
 	{ .name = "noallow_other", .kind = OPT_FLAG, .offset = AT(no_allow_other),
@@ -495,4 +495,86 @@ int mount_options_parse(char *list, bool sloppy, struct mount_options *o, struct
 	if (ret == 0)
 		ret = settle_squash(o, err);
 	return ret == 0 ? parse_local_lock(o, err) : ret;
+}
+
+/* ---- remount ---- */
+
+static const size_t changeable[] = {
+	AT(ro), AT(nodev), AT(nosuid), AT(noexec), AT(remount), AT(log_level), AT(hard), AT(softerr), AT(soft),
+	AT(timeo_ds), AT(attr_timeout), AT(entry_timeout), AT(negative_timeout), AT(actimeo), AT(noac), AT(lookupcache),
+};
+
+static bool is_changeable(const struct opt *o)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(changeable); i++)
+		if (o->offset == changeable[i])
+			return true;
+	return o->kind == OPT_IGNORE || o->kind == OPT_REFUSE;
+}
+
+static bool is_same(const struct opt *o, const struct mount_options *a, const struct mount_options *b)
+{
+	static const size_t sizes[] = {
+		[OPT_FLAG] = sizeof(bool),	    [OPT_U64] = sizeof(uint64_t),
+		[OPT_I64] = sizeof(int64_t),	    [OPT_SIZE] = sizeof(int64_t),
+		[OPT_SECONDS] = sizeof(double),	    [OPT_MODE] = sizeof(uint32_t),
+		[OPT_DURATION] = sizeof(uint64_t),
+	};
+	const void *x = (const char *)a + o->offset, *y = (const char *)b + o->offset;
+
+	if (o->kind == OPT_STRING) {
+		const char *p = *(const char *const *)x, *q = *(const char *const *)y;
+
+		return p && q ? strcmp(p, q) == 0 : p == q;
+	}
+	return memcmp(x, y, sizes[o->kind]) == 0;
+}
+
+/* Of words that exclude each other the new one counts, and words for several options are said anew. */
+static void forget_overridden(const char *list, struct mount_options *o)
+{
+	if (has_item(list, "hard") || has_item(list, "softerr") || has_item(list, "soft"))
+		o->hard = o->softerr = o->soft = false;
+	o->noac = false;
+	o->remount = false;
+	o->flags_set = o->flags_cleared = 0;
+}
+
+static bool names_option(const char *list, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *p = list; p; p = next_item(p))
+		if (strncmp(p, name, len) == 0 && strchr(",=", p[len])) /* or at the end */
+			return true;
+	return false;
+}
+
+/* What else differs follows from one that is named. */
+static int check_unchanged(const char *named, const struct mount_options *now,
+			   const struct mount_options *next, struct err *err)
+{
+	for (size_t i = 0; i < mount_options_count; i++) {
+		const struct opt *o = &mount_options_table[i];
+
+		if (!is_changeable(o) && o->offset != AT(atime_said) && names_option(named, o->name) &&
+		    !is_same(o, now, next))
+			return err_set(err, -EINVAL, "option '%s' cannot change while it is mounted", o->name);
+	}
+	return 0;
+}
+
+int mount_options_change(const struct mount_options *now, char *list, struct mount_options *next, struct err *err)
+{
+	char *named = mem_strdup(list);
+	int ret;
+
+	*next = *now;
+	forget_overridden(list, next);
+	ret = mount_options_parse(list, true, next, err); /* whoever asked has looked at the names */
+	if (ret == 0)
+		ret = check_unchanged(named, now, next, err);
+	next->atime = now->atime; /* mount(8) hands back the kernel's word for it, asked or not */
+	free(named);
+	return ret;
 }

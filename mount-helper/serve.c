@@ -14,7 +14,9 @@
 #include <signal.h>
 #include <sodium.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -24,6 +26,7 @@
 #include "mount-helper/predecessor.h"
 
 #define PROGRESS_MS 2000
+#define ENDING_MS 10000u /* a node that ends closes its store within this time */
 
 enum phase {
 	PHASE_OPENING, /* the store, or the first connection */
@@ -47,6 +50,8 @@ struct served {
 	uint8_t uuid[KV_UUID_SIZE];
 
 	pthread_mutex_t lock; /* guards all below */
+	struct mount_options now; /* args' options, and what remounts have made of them */
+	struct buf lists;         /* char *, owned: what its texts borrow from */
 	pthread_cond_t changed;
 	enum phase phase;
 	bool abandoned; /* the parent has gone without confirming */
@@ -247,6 +252,31 @@ static void open_session(struct served *s, const struct fs_channel_ops *ops, voi
 	s->session = fs_session_new(&so, ops, channel);
 }
 
+/* Does a node answer at the socket in its store? One that is ending does not any more. */
+static bool is_served(const char *dir)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool served = false;
+
+	if ((size_t)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/node.sock", dir) < sizeof(sa.sun_path))
+		served = fd >= 0 && connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0;
+	if (fd >= 0)
+		close(fd);
+	return served;
+}
+
+/* umount(8) returns when the mount is gone, a moment before its node has closed the store: that is waited for. */
+static int start_node(const struct node_options *no, struct node **node, struct err *err)
+{
+	uint64_t until_ms = clock_boot_ms() + ENDING_MS;
+	int ret;
+
+	while ((ret = node_start(no, node, err)) == -EBUSY && !is_served(no->dir) && clock_boot_ms() < until_ms)
+		clock_sleep_ms(50);
+	return ret;
+}
+
 static int connect_node(struct served *s, struct err *err)
 {
 	const struct mount_source *src = &s->args->source;
@@ -270,7 +300,7 @@ static int connect_node(struct served *s, struct err *err)
 	no.snapshot_interval = o->snapshot_interval;
 	no.session_ttl_ms = o->session_ttl_ms;
 	no.lease_ns = o->lease_ns;
-	ret = node_start(&no, &s->node, err);
+	ret = start_node(&no, &s->node, err);
 	if (ret == -EBUSY) /* here we know better what to do than the store does */
 		snprintf(err->next, sizeof(err->next), "mount -t quorumfs %.120s/node.sock %.80s", src->dir,
 			 s->args->target);
@@ -448,31 +478,62 @@ static int find_root(struct served *s, uint64_t *ino, struct err *err)
 	return 0;
 }
 
-/*
- * The root of a new file system is root's. In a store of an ordinary user nobody could ever write then, so it is
- * given to that user, for as long as nothing was done to it.
- */
-static int adopt_root(struct served *s, struct err *err)
-{
-	struct timespec until = seconds_from_now(s->args->options.mount_timeout_s);
-	struct fs_request rq = { .op = FS_GETATTR, .ino = FS_ROOT_INO };
-	struct fs_attr attr;
-	int ret;
+/* ---- options that change ---- */
 
-	if (!s->node || geteuid() == 0)
-		return 0;
-	ret = ask(s, &rq, &until, &attr);
-	if (ret == 0 && (attr.uid != 0 || attr.gid != 0 || attr.ctime_ns != attr.btime_ns))
-		return 0;
-	rq = (struct fs_request){ .op = FS_SETATTR, .ino = FS_ROOT_INO, .valid = FS_SET_UID | FS_SET_GID,
-				  .uid2 = geteuid(), .gid2 = getegid() };
-	if (ret == 0)
-		ret = ask(s, &rq, &until, &attr);
-	if (ret == 0)
-		return 0;
-	err_set(err, ret, "cannot give the new file system in '%s' to user %u: %s", s->args->source.text,
-		geteuid(), strerror(-ret));
-	return err_advise(err, "nothing was mounted, the store is good", "mount it again");
+static bool others_may_enter(const struct mount_options *o)
+{
+	return o->allow_other || o->allow_root || (geteuid() == 0 && !o->no_allow_other);
+}
+
+static struct fs_fuse_live live_of(const struct mount_options *o)
+{
+	return (struct fs_fuse_live){
+		.read_only = o->ro,
+		.soft = o->soft,
+		.attr_timeout = o->attr_timeout,
+		.entry_timeout = o->entry_timeout,
+		.negative_timeout = o->negative_timeout,
+	};
+}
+
+/* Asked by a remount, of which the kernel's part is done by who asks. */
+static void change(void *ctx, struct fs_fuse_change *change)
+{
+	struct served *s = ctx;
+	struct mount_options next;
+	enum log_level level = LOG_INFO;
+	char *list = mem_strdup(change->list);
+
+	pthread_mutex_lock(&s->lock);
+	int ret = mount_options_change(&s->now, list, &next, &change->err);
+
+	if (ret == 0 && next.log_level && log_level_parse(next.log_level, &level) < 0)
+		ret = err_set(&change->err, -EINVAL, "unknown log level '%s': not none, error, warning, info or debug",
+			      next.log_level);
+	if (ret == 0) {
+		struct fs_fuse_live live = live_of(&next);
+
+		s->now = next;
+		buf_put(&s->lists, &list, sizeof(list));
+		log_set_level(level);
+		fs_session_set_patience(s->session, next.hard, (uint32_t)(next.timeo_ds * 100));
+		fs_fuse_set_live(s->fuse, &live);
+		log_info("mount", "changed mountpoint=%s options=%s", s->args->target, change->list);
+	} else {
+		free(list);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void release_lists(struct buf *lists)
+{
+	for (size_t at = 0; at < lists->len; at += sizeof(char *)) {
+		char *list;
+
+		memcpy(&list, lists->data + at, sizeof(list));
+		free(list);
+	}
+	buf_release(lists);
 }
 
 static int mount_fuse(struct served *s, uint64_t root_ino, struct err *err)
@@ -482,8 +543,10 @@ static int mount_fuse(struct served *s, uint64_t root_ino, struct err *err)
 	struct fs_fuse_options fo = {
 		.mountpoint = s->args->target_path,
 		.source = o->fsname ? o->fsname : s->args->source.text,
-		.read_only = o->ro,
-		.allow_other = o->allow_other || o->allow_root || (root && !o->no_allow_other),
+		.live = live_of(o),
+		.change = change,
+		.change_ctx = s,
+		.allow_other = others_may_enter(o),
 		.allow_root = o->allow_root,
 		.nodev = o->nodev || !root,
 		.nosuid = o->nosuid || !root,
@@ -491,7 +554,6 @@ static int mount_fuse(struct served *s, uint64_t root_ino, struct err *err)
 		.no_acl = o->no_acl,
 		.no_user_xattr = o->no_user_xattr,
 		.direct_io = o->direct_io,
-		.soft = o->soft,
 		.max_read = (uint32_t)o->max_read,
 		.readahead = (uint32_t)o->rasize,
 		.shown = { .uid = (uint32_t)o->uid, .gid = (uint32_t)o->gid, .fmask = o->fmask, .dmask = o->dmask },
@@ -504,9 +566,6 @@ static int mount_fuse(struct served *s, uint64_t root_ino, struct err *err)
 		.debug = o->debug,
 		.local_flock = (o->local_locks & MOUNT_LOCAL_FLOCK) != 0,
 		.local_posix = (o->local_locks & MOUNT_LOCAL_POSIX) != 0,
-		.attr_timeout = o->attr_timeout,
-		.entry_timeout = o->entry_timeout,
-		.negative_timeout = o->negative_timeout,
 	};
 	struct fs_fuse *fuse = NULL;
 	int ret = fs_fuse_mount(&fo, &fuse, err);
@@ -588,6 +647,7 @@ static void release(struct served *s, bool ended_well)
 			pthread_join(s->node_watcher, NULL);
 		node_stop(s->node);
 	}
+	release_lists(&s->lists);
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
@@ -605,8 +665,6 @@ static int serve(struct served *s, struct err *err)
 	pthread_mutex_unlock(&s->lock);
 	if (!s->args->options.delay_connect)
 		ret = wait_answer(s, err);
-	if (ret == 0)
-		ret = adopt_root(s, err);
 	if (ret == 0)
 		ret = find_root(s, &root_ino, err);
 	if (ret == 0)
@@ -642,6 +700,8 @@ int mount_serve(const struct mount_args *args, int report_fd)
 	int ret;
 
 	s->args = args;
+	s->now = args->options;
+	s->now.allow_other = others_may_enter(&args->options); /* as the kernel shows it, and mount(8) hands it back */
 	s->report_fd = report_fd;
 	s->start_ms = clock_boot_ms();
 	pthread_mutex_init(&s->lock, NULL);

@@ -83,6 +83,8 @@ static int make_replica(struct node *node, const struct store_boot *boot, struct
 		.snapshot_threshold = node->options.snapshot_threshold,
 		.snapshot_interval = node->options.snapshot_interval,
 		.session_ttl_ms = node->options.session_ttl_ms,
+		.root_uid = geteuid(),
+		.root_gid = getegid(),
 		.log_bytes = store_log_bytes(node->store),
 	};
 	struct kv_view *view = NULL;

@@ -219,7 +219,9 @@ void replica_evaluate_internal(struct replica *r, const struct fs_request *rq)
 
 static void became_leader(struct replica *r)
 {
-	struct fs_request root = { .op = FS_MAKE_ROOT };
+	struct fs_request root = { .op = FS_MAKE_ROOT,
+				   .uid = r->options.root_uid,
+				   .gid = r->options.root_gid };
 
 	r->leader_since_ms = replica_now(r);
 	sessions_reset(r);

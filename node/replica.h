@@ -53,6 +53,7 @@ struct replica_options {
 	struct replica_limits limits; /* the simulator makes them tiny */
 	uint64_t session_ttl_ms; /* 0: 30 000. The leader's counts */
 	uint64_t sessions_max;   /* 0: KV_SESSIONS_MAX. Likewise */
+	uint32_t root_uid, root_gid; /* of a new file system, if this node leads first */
 };
 
 struct replica;

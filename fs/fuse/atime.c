@@ -52,6 +52,13 @@ static struct note *find(const struct htable *notes, uint64_t ino)
 	return NULL;
 }
 
+void atime_set_read_only(struct atime_table *t, bool read_only)
+{
+	pthread_mutex_lock(&t->lock);
+	t->read_only = read_only;
+	pthread_mutex_unlock(&t->lock);
+}
+
 bool atime_is_due(const struct fs_attr *attr, int64_t now_ns)
 {
 	return attr->atime_ns <= attr->mtime_ns || attr->atime_ns <= attr->ctime_ns ||
@@ -63,7 +70,7 @@ void atime_note(struct atime_table *t, uint64_t ino, uint32_t open_flags)
 	if (t->policy == FS_NOATIME || (open_flags & O_NOATIME))
 		return;
 	pthread_mutex_lock(&t->lock);
-	if (t->running) {
+	if (t->running && !t->read_only) {
 		struct note *note = find(&t->by_ino, ino);
 
 		if (!note) {

@@ -27,7 +27,7 @@ struct atime_table {
 	pthread_mutex_t lock;       /* guards all below */
 	pthread_cond_t changed;
 	struct htable by_ino;
-	bool running, stopping;
+	bool running, stopping, read_only;
 	struct timespec until; /* stopping: writing ends then, by CLOCK_MONOTONIC */
 	pthread_t writer;
 	bool answered; /* the writer's one request, and its answer */
@@ -42,6 +42,8 @@ int atime_start(struct atime_table *t, struct fs_session *session);
 /* Writes what is noted, for three seconds at most, and ends the thread. */
 void atime_stop(struct atime_table *t);
 
+/* Of a mount that is read only nothing is noted. Any thread. */
+void atime_set_read_only(struct atime_table *t, bool read_only);
 /* Somebody reads ino, now, through what was opened with these flags (O_NOATIME). Any thread. */
 void atime_note(struct atime_table *t, uint64_t ino, uint32_t open_flags);
 /* Its times are set by a request of this mount: what was noted before is overtaken. */

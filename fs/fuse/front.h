@@ -39,6 +39,10 @@ struct fs_fuse {
 	_Atomic uint64_t next_fh;     /* handles are numbered, and no number is used twice */
 	_Atomic uint64_t next_waiter; /* likewise those who wait for a lock */
 	struct notifier notifier;
+	struct {
+		atomic_bool soft;
+		_Atomic double attr_timeout, entry_timeout, negative_timeout;
+	} live; /* as in struct fs_fuse_live */
 	atomic_uint creates; /* CREATE requests under way: inode not known yet */
 	sem_t stop;          /* fs_fuse_stop(), and the end of run */
 	atomic_bool ended;   /* the loop returned */

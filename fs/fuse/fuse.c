@@ -92,7 +92,8 @@ int fs_fuse_mount(const struct fs_fuse_options *options, struct fs_fuse **out, s
 	fuse->options.source = mem_strdup(options->source ? options->source : "quorumfs");
 	kinode_table_init(&fuse->inodes);
 	klock_table_init(&fuse->locks);
-	atime_table_init(&fuse->atimes, options->read_only ? FS_NOATIME : options->atime);
+	atime_table_init(&fuse->atimes, options->atime);
+	fs_fuse_set_live(fuse, &options->live);
 	if (fuse->options.root_ino == 0)
 		fuse->options.root_ino = FS_ROOT_INO;
 	/* It lives as long as it is mounted, whoever removes it. */
@@ -132,6 +133,15 @@ fail:
 void fs_fuse_attach(struct fs_fuse *fuse, struct fs_session *session)
 {
 	fuse->session = session;
+}
+
+void fs_fuse_set_live(struct fs_fuse *fuse, const struct fs_fuse_live *live)
+{
+	fuse->live.soft = live->soft;
+	fuse->live.attr_timeout = live->attr_timeout;
+	fuse->live.entry_timeout = live->entry_timeout;
+	fuse->live.negative_timeout = live->negative_timeout;
+	atime_set_read_only(&fuse->atimes, live->read_only);
 }
 
 /* ---- stopping ---- */

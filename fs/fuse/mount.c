@@ -183,7 +183,7 @@ static int mount_as_root(const struct fs_fuse_options *o, const char *path, mode
 		[FS_RELATIME] = MS_RELATIME,
 		[FS_STRICTATIME] = MS_STRICTATIME,
 	};
-	unsigned long flags = atime[o->atime] | (o->nodiratime ? MS_NODIRATIME : 0) | (o->read_only ? MS_RDONLY : 0) |
+	unsigned long flags = atime[o->atime] | (o->nodiratime ? MS_NODIRATIME : 0) | (o->live.read_only ? MS_RDONLY : 0) |
 			      (o->nodev ? MS_NODEV : 0) | (o->nosuid ? MS_NOSUID : 0) |
 			      (o->noexec ? MS_NOEXEC : 0);
 	int ret = 0;
@@ -330,7 +330,7 @@ static int mount_by_helper(const struct fs_fuse_options *o, char *path, int *fd,
 
 	buf_printf(&text,
 		   "%s,nosuid,nodev%s%s%s%s%s,max_read=%u,subtype=quorumfs,fsname=",
-		   o->read_only ? "ro" : "rw", o->noexec ? ",noexec" : "",
+		   o->live.read_only ? "ro" : "rw", o->noexec ? ",noexec" : "",
 		   o->atime == FS_NOATIME ? ",noatime" : "", o->nodiratime ? ",nodiratime" : "", kernel_checks(o),
 		   o->allow_other ? ",allow_other" : "", max_read(o));
 	put_escaped(&text, o->source);

@@ -127,8 +127,6 @@ void op_submit(struct op *op, struct fs_request *rq)
 	set_caller(op, rq);
 	if (ret == 0)
 		ret = name_check(rq->name2, rq->name2_len);
-	if (ret == 0 && op->fuse->options.read_only && !fs_op_is_read(rq->op) && !fs_op_is_lock(rq->op))
-		ret = -EROFS;
 	if (ret == 0)
 		ret = submit(op, rq, fs_session_submit);
 	if (ret < 0)
@@ -190,7 +188,7 @@ void op_reply_error(struct op *op, int status)
 {
 	assert(status < 0);
 	/* Where nodes are is none of the application's business. */
-	if (status == -ENOTCONN || status <= -1000 || (status == -ETIMEDOUT && op->fuse->options.soft))
+	if (status == -ENOTCONN || status <= -1000 || (status == -ETIMEDOUT && op->fuse->live.soft))
 		status = -EIO;
 	fuse_reply_err(op->req, -status);
 }
@@ -242,8 +240,8 @@ void op_fill_entry(struct fs_fuse *fuse, const struct fs_attr *attr,
 	*e = (struct fuse_entry_param){
 		.ino = attr->ino == fuse->options.root_ino ? FUSE_ROOT_ID : attr->ino,
 		.generation = 1, /* inode numbers are never used again */
-		.attr_timeout = fuse->options.attr_timeout,
-		.entry_timeout = fuse->options.entry_timeout,
+		.attr_timeout = fuse->live.attr_timeout,
+		.entry_timeout = fuse->live.entry_timeout,
 	};
 	op_fill_stat(fuse, attr, &e->attr);
 }
@@ -253,7 +251,7 @@ void op_reply_attr(struct op *op)
 	struct stat st;
 
 	op_fill_stat(op->fuse, &op->attr, &st);
-	fuse_reply_attr(op->req, &st, op->fuse->options.attr_timeout);
+	fuse_reply_attr(op->req, &st, op->fuse->live.attr_timeout);
 }
 
 void op_reply_entry(struct op *op)

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "fs/fuse/front.h"
@@ -289,19 +290,36 @@ static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_f
 	fuse_reply_err(req, 0);
 }
 
+static void change_options(fuse_req_t req, const void *in)
+{
+	const struct fs_fuse *fuse = fuse_req_userdata(req);
+	uid_t caller = fuse_req_ctx(req)->uid;
+	struct fs_fuse_change *change = mem_dup(in, sizeof(*change));
+
+	change->list[sizeof(change->list) - 1] = '\0';
+	change->err = ERR_INIT;
+	if (caller != 0 && caller != getuid())
+		err_set(&change->err, -EPERM, "only root and who mounted may change a mount");
+	else
+		fuse->options.change(fuse->options.change_ctx, change);
+	fuse_reply_ioctl(req, 0, change, sizeof(*change));
+	free(change);
+}
+
 static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 		     struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_size,
 		     size_t out_size)
 {
-	(void)ino;
-	(void)cmd;
+	const struct fs_fuse *fuse = fuse_req_userdata(req);
+
 	(void)arg;
 	(void)fi;
 	(void)flags;
-	(void)in;
-	(void)in_size;
-	(void)out_size;
-	fuse_reply_err(req, ENOTTY); /* what isatty() expects */
+	if (cmd == (unsigned int)FS_FUSE_CHANGE && ino == fuse->options.root_ino && fuse->options.change &&
+	    in_size == sizeof(struct fs_fuse_change) && out_size == in_size)
+		change_options(req, in);
+	else
+		fuse_reply_err(req, ENOTTY); /* what isatty() expects */
 }
 
 void ops_file_fill(struct fuse_lowlevel_ops *ops)

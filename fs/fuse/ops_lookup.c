@@ -6,10 +6,10 @@
 static void done_lookup(struct op *op, int status, const struct fs_reply *reply)
 {
 	/* Node 0 is how a missing name is told with a time for which it may be believed. */
-	if (status == -ENOENT && op->fuse->options.negative_timeout > 0) {
+	if (status == -ENOENT && op->fuse->live.negative_timeout > 0) {
 		fuse_reply_entry(op->req,
 				 &(struct fuse_entry_param){
-					 .entry_timeout = op->fuse->options.negative_timeout });
+					 .entry_timeout = op->fuse->live.negative_timeout });
 		return;
 	}
 	op_done_entry(op, status, reply);

@@ -386,6 +386,15 @@ void fs_session_stats(struct fs_session *s, struct fs_session_stats *stats)
 	pthread_mutex_unlock(&s->lock);
 }
 
+void fs_session_set_patience(struct fs_session *s, bool hard, uint32_t timeo_ms)
+{
+	pthread_mutex_lock(&s->lock);
+	s->options.hard = hard;
+	s->options.timeo_ms = timeo_ms;
+	pthread_cond_signal(&s->timer_wake);
+	pthread_mutex_unlock(&s->lock);
+}
+
 uint64_t fs_session_id(struct fs_session *s)
 {
 	pthread_mutex_lock(&s->lock);

@@ -263,8 +263,6 @@ int eval_make_root(struct eval *ev)
 	/* The first number given out; anything else would be a state without a root. */
 	if (root.ino != FS_ROOT_INO)
 		return -EUCLEAN;
-	root.rec.uid = 0;
-	root.rec.gid = 0;
 	return inode_store(ev, &root);
 }
 

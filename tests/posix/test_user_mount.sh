@@ -178,8 +178,11 @@ me sh -c "echo own >'$M/own'" || { me ls -ld "$M"; fail "the maker of a store ca
 [ "$(stat -c %a "$T/me/store/node.sock")" = 600 ] || fail "the socket is not its owner's alone"
 as $OTHER timeout 20 mount.quorumfs "$T/me/store/node.sock" "$T/bin" 2>"$T/err" && fail "another user's socket"
 four_parts "another user's socket" 'Permission denied'
+me mount.quorumfs x "$M" -o remount,log-level=debug || fail "who mounted may not change log-level"
+me mount.quorumfs x "$M" -o remount,ro 2>"$T/err" && fail "a user's remount,ro"
+four_parts "a user's remount,ro" 'only root'
+# Mounted again at once: the node inside may still be closing its store.
 me chmod 750 "$M" && me fusermount3 -u "$M" || fail "fusermount3 -u"
-wait_gone
 must_mount "$T/me/store"
 me sh -c "[ \$(cat '$M/own') = own ] && [ \$(stat -c %a:%u '$M') = 750:$ME ]" || fail "mounted again: $(me ls -la "$M")"
 me fusermount3 -u "$M"

@@ -19,7 +19,7 @@ static void make_root_twice_changes_nothing(void **state)
 {
 	struct fsfix *f = *state;
 
-	assert_int_equal(fsfix_eval(f, (struct fs_request){ .op = FS_MAKE_ROOT }), 0);
+	assert_int_equal(fsfix_eval(f, (struct fs_request){ .op = FS_MAKE_ROOT, .uid = 7 }), 0);
 	assert_false(f->mutated);
 }
 
