@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "mount-helper/mount.h"
 #include "mount-helper/predecessor.h"
@@ -680,6 +681,7 @@ static int serve(struct served *s, struct err *err)
 /* From here on stderr is the log; progress goes where stderr was. */
 static int prepare(struct served *s, struct err *err)
 {
+	(void)limits_raise_files(); /* what applications have open costs us none; peers and the store do */
 	s->progress_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
 	s->over_fd = eventfd(0, EFD_CLOEXEC);
 	if (s->over_fd < 0)

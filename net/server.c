@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mark.h"
 #include "net/conn.h"
@@ -73,6 +74,26 @@ void server_warn(struct net_server *server, const struct net_conn *conn, const s
 	server->hushed = 0;
 }
 
+/*
+ * Without a descriptor the store could not open its files, and the node would stop: whoever comes then is sent
+ * away, and comes again or goes to another node. Nothing fails for it before its own time is over.
+ */
+static bool refused_for_want_of_files(struct net_server *server, struct net_conn *conn)
+{
+	uint64_t limit = limits_files();
+	struct err err;
+	uv_os_fd_t fd;
+
+	if (uv_fileno(&conn->io.handle, &fd) < 0 || !limits_is_last_files(limit, fd))
+		return false;
+	MARK("net.server.descriptors-used-up");
+	err_set(&err, -EMFILE, "the limit of %llu descriptors leaves no room for more clients; raise it, as with "
+		"'ulimit -n' or LimitNOFILE=, and start the node again", (unsigned long long)limit);
+	server_warn(server, conn, &err);
+	conn_fail(conn, &err);
+	return true;
+}
+
 static void on_connection(uv_stream_t *stream, int status)
 {
 	struct net_server *server = stream->data;
@@ -95,6 +116,8 @@ static void on_connection(uv_stream_t *stream, int status)
 	conn->io_open = true;
 	conn->holds++;
 	ret = uv_accept(stream, &conn->io.stream);
+	if (ret == 0 && refused_for_want_of_files(server, conn))
+		return;
 	if (ret == 0) {
 		conn_greet(conn, server->address.local);
 		return;

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/opt.h"
 #include "base/version.h"
@@ -124,8 +125,12 @@ static int run(const struct node_options *o)
 	struct signal_wait wait = { .node = NULL };
 	struct err err = ERR_INIT;
 	pthread_t watcher;
+	uint64_t files = limits_raise_files();
 	int sig, ret;
 
+	if (files < LIMITS_FILES_PLENTY)
+		log_warning("node", "few descriptors, clients beyond them are sent away: raise the hard limit limit=%llu",
+			    (unsigned long long)files);
 	sigemptyset(&wait.set);
 	sigaddset(&wait.set, SIGTERM);
 	sigaddset(&wait.set, SIGINT);
