@@ -277,6 +277,27 @@ static int open_log(struct mount_args *a, struct err *err)
 	return err_advise(err, "nothing was mounted", "mount with another -o log-file=");
 }
 
+/*
+ * What the caller has open is not for the process that stays: it would keep other file systems busy, and pipes
+ * from ending, for as long as the mount is there.
+ */
+static void close_inherited(int keep, int keep_too)
+{
+	unsigned low = (unsigned)(keep < keep_too ? keep : keep_too);
+	unsigned high = (unsigned)(keep < keep_too ? keep_too : keep);
+
+	assert(keep >= 0 && keep_too >= 0);
+	if (high < STDERR_FILENO)
+		high = STDERR_FILENO;
+	if (low < STDERR_FILENO)
+		low = STDERR_FILENO;
+	if (low > STDERR_FILENO + 1)
+		(void)close_range(STDERR_FILENO + 1, low - 1, 0);
+	if (high > low + 1)
+		(void)close_range(low + 1, high - 1, 0);
+	(void)close_range(high + 1, ~0U, 0);
+}
+
 static int child_main(const struct mount_args *a, int report_fd)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -284,6 +305,7 @@ static int child_main(const struct mount_args *a, int report_fd)
 	setsid();
 	(void)dup2(null, STDIN_FILENO);
 	(void)dup2(null, STDOUT_FILENO);
+	close_inherited(report_fd, a->log_fd); /* in the background there is always a log_fd */
 	if (chdir("/") < 0)
 		return MOUNT_SYSTEM;
 	return mount_serve(a, report_fd);
