@@ -115,6 +115,12 @@ grep -qi busy "$T/err" || fail "busy is not said: $(cat "$T/err")"
 [ "$(me sed -n 2p "$M/home/d/file")" = more ] || fail "after EBUSY it is not usable"
 me umount "$M" || fail "the owner's umount"
 wait_gone
+# With ACLs the kernel checks permissions by itself, without them because it is told to.
+must_mount "$TCP" noacl
+options_of | grep -q default_permissions || fail "no default_permissions with noacl: $(options_of)"
+me cat "$M/secret" 2>/dev/null && fail "read root's secret with noacl"
+me umount "$M" || fail "umount"
+wait_gone
 say "permissions, busy, umount"
 
 # allow_other is for fuse.conf to allow.
@@ -202,6 +208,9 @@ mount --bind "$T/bin/quorumfs" "$(command -v fusermount3)" # not suid, and not w
 try_mount "$TCP" && fail "mounted without fusermount3"
 four_parts "no fusermount3" 'cannot mount on'
 umount "$(command -v fusermount3)"
+setpriv --reuid=$ME --regid=$ME --clear-groups env -i PATH="$T/bin" "$T/bin/mount.quorumfs" "$TCP" "$M" 2>"$T/err" &&
+	fail "mounted without fusermount3 in the path"
+four_parts "fusermount3 not in the path" 'fusermount3 is not installed' 'next: apt-get install fuse3'
 chown 0:0 "$M"
 try_mount "$TCP" && fail "mounted on root's directory"
 four_parts "root's mount point" 'fusermount3: .*(write access|not owned|permission)'
