@@ -24,7 +24,14 @@
 
 #include "base/clock.h"
 
-enum { PAGES = 64, WRITERS_MAX = 16, NUMBERS_MAX = 1 << 20, BUSY_MS = 2000, OPEN_PAUSE_MS = 50 };
+enum {
+	PAGES = 64,
+	WRITERS_MAX = 16,
+	NUMBERS_MAX = 1 << 20,
+	BUSY_MS = 2000,
+	BUSY_EXCLUSIVE_MS = 100,
+	OPEN_PAUSE_MS = 50
+};
 
 static volatile sig_atomic_t ended;
 
@@ -65,10 +72,12 @@ static int open_db(const char *path, int flags, const char *mode, sqlite3 **db)
 
 	if (ret != SQLITE_OK)
 		return ret;
-	sqlite3_busy_timeout(*db, BUSY_MS);
+	bool exclusive = mode && strcmp(mode, "exclusive") == 0;
+
+	sqlite3_busy_timeout(*db, exclusive ? BUSY_EXCLUSIVE_MS : BUSY_MS);
 	if (!mode)
 		return SQLITE_OK;
-	if (strcmp(mode, "exclusive") == 0)
+	if (exclusive)
 		snprintf(sql, sizeof(sql),
 			 "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=wal");
 	else
@@ -217,6 +226,9 @@ static int write_until_term(const char *path, const char *mode, const char *log,
 		n += tried && (ret & 0xff) != SQLITE_BUSY;
 		if ((ret & 0xff) == SQLITE_BUSY) {
 			busy++;
+			/* In exclusive mode each keeps its shared lock while it waits for the others'. */
+			if (!tried)
+				clock_sleep_ms((uint64_t)random() % 1000);
 		} else {
 			fprintf(stderr, "writer %d: %s%s (%d)\n", writer, sqlite3_errstr(ret),
 				is_eio(db) ? ", EIO" : "", ret);
