@@ -195,6 +195,7 @@ static int write_until_term(const char *path, const char *mode, const char *log,
 	int n = last_tried(log, writer) + 1, done = 0, busy = 0, errors = 0;
 	uint64_t worst_ms = 0;
 	sqlite3 *db = NULL;
+	bool exclusive = strcmp(mode, "exclusive") == 0;
 
 	if (fd < 0) {
 		perror(log);
@@ -226,19 +227,19 @@ static int write_until_term(const char *path, const char *mode, const char *log,
 		n += tried && (ret & 0xff) != SQLITE_BUSY;
 		if ((ret & 0xff) == SQLITE_BUSY) {
 			busy++;
-			/* In exclusive mode each keeps its shared lock while it waits for the others'. */
-			if (!tried)
-				clock_sleep_ms((uint64_t)random() % 1000);
 		} else {
 			fprintf(stderr, "writer %d: %s%s (%d)\n", writer, sqlite3_errstr(ret),
 				is_eio(db) ? ", EIO" : "", ret);
 			errors++;
 			clock_sleep_ms(OPEN_PAUSE_MS);
 		}
-		if (!tried || (ret & 0xff) != SQLITE_BUSY) {
+		/* In exclusive mode each keeps its shared lock while it waits for the others': nobody would get on. */
+		if (!tried || exclusive || (ret & 0xff) != SQLITE_BUSY) {
 			sqlite3_close(db);
 			db = NULL;
 		}
+		if (exclusive && (ret & 0xff) == SQLITE_BUSY)
+			clock_sleep_ms((uint64_t)random() % 1000);
 	}
 	sqlite3_close(db);
 	printf("writer %d: %d commits, %d times busy, %d errors, longest %llu ms\n", writer, done,

@@ -196,6 +196,20 @@ int model_make(struct model *m, struct mnode *dir, const char *name, uint32_t mo
 	return 0;
 }
 
+int model_tmpfile(struct model *m, struct mnode *dir, uint32_t mode, bool linkable, struct mnode **node)
+{
+	int ret = dir_usable(dir);
+
+	if (ret < 0)
+		return ret;
+	*node = node_new(m, S_IFREG | mode);
+	(*node)->attr.nlink = 0;
+	(*node)->may_get_name = linkable;
+	if (dir->attr.mode & S_ISGID)
+		(*node)->attr.gid = dir->attr.gid;
+	return 0;
+}
+
 static bool allowed(const struct model *m, const struct mnode *n, bool want_read, bool want_write)
 {
 	uint32_t mode = n->attr.mode, bits;
@@ -276,8 +290,9 @@ int model_link(struct model *m, struct mnode *node, struct mnode *dir, const cha
 		return ret;
 	if (S_ISDIR(node->attr.mode))
 		return -EPERM;
-	if (node->attr.nlink == 0)
+	if (node->attr.nlink == 0 && !node->may_get_name)
 		return -ENOENT;
+	node->may_get_name = false;
 	node->attr.nlink++;
 	changed(m, node);
 	entry_add(dir, name, node);
@@ -581,6 +596,14 @@ const char *model_getxattr(const struct mnode *node, const char *name)
 	struct mxattr *x = xattr_of((struct mnode *)node, name);
 
 	return x ? x->value : NULL;
+}
+
+void model_was_read(struct mnode *node, int64_t at_ns, int64_t now_ns)
+{
+	int64_t at = at_ns < now_ns ? at_ns : now_ns;
+
+	if (at > node->attr.atime_ns && at >= node->attr.ctime_ns)
+		node->attr.atime_ns = at;
 }
 
 int model_setxattr(struct model *m, struct mnode *node, const char *name, const char *value,

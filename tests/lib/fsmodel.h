@@ -32,6 +32,7 @@ struct mnode {
 	struct mentry *entries;
 	size_t entry_count, entry_cap;
 	struct mnode *parent; /* of a directory */
+	bool may_get_name;    /* a temporary file that never had one */
 	struct mxattr xattrs[MODEL_XATTRS_MAX];
 	size_t xattr_count;
 };
@@ -54,6 +55,8 @@ int model_make(struct model *m, struct mnode *dir, const char *name, uint32_t mo
 	       const char *target, struct mnode **node);
 int model_create(struct model *m, struct mnode *dir, const char *name, uint32_t mode,
 		 uint32_t flags, struct mnode **node, bool *created);
+/* O_TMPFILE; linkable: without O_EXCL. */
+int model_tmpfile(struct model *m, struct mnode *dir, uint32_t mode, bool linkable, struct mnode **node);
 int model_unlink(struct model *m, struct mnode *dir, const char *name);
 int model_rmdir(struct model *m, struct mnode *dir, const char *name);
 int model_link(struct model *m, struct mnode *node, struct mnode *dir, const char *name);
@@ -72,6 +75,7 @@ int model_seek(const struct mnode *node, uint64_t off, bool hole, uint64_t *foun
 int model_chmod(struct model *m, struct mnode *node, uint32_t mode);
 int model_chown(struct model *m, struct mnode *node, uint32_t uid);
 int model_utimens(struct model *m, struct mnode *node, int64_t atime_ns, int64_t mtime_ns);
+void model_was_read(struct mnode *node, int64_t at_ns, int64_t now_ns);
 int model_setxattr(struct model *m, struct mnode *node, const char *name, const char *value,
 		   uint32_t flags);
 int model_removexattr(struct model *m, struct mnode *node, const char *name);

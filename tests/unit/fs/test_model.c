@@ -185,6 +185,26 @@ static void step_create(struct run *r)
 	agree_reply(r, n);
 }
 
+static void step_tmpfile(struct run *r)
+{
+	uint32_t mode = (uint32_t)below(r, 010000);
+	bool linkable = below(r, 3) > 0;
+	struct mnode *dir = any_dir(r), *n = NULL;
+	int want;
+
+	if (r->m.count >= NODES_MAX)
+		return;
+	want = model_tmpfile(&r->m, dir, mode, linkable, &n);
+	agree(r, "tmpfile",
+	      fsfix_eval(r->f, (struct fs_request){ .op = FS_TMPFILE,
+						    .ino = dir->attr.ino,
+						    .mode = mode,
+						    .flags = linkable ? 0 : O_EXCL }),
+	      want);
+	if (want == 0)
+		agree_reply(r, n);
+}
+
 static void step_remove(struct run *r)
 {
 	struct mnode *dir = any_dir(r);
@@ -434,7 +454,12 @@ static void step_setattr(struct run *r)
 	struct mnode *n = any_node(r);
 	struct fs_request rq = { .op = FS_SETATTR, .ino = n->attr.ino };
 
-	switch (below(r, 3)) {
+	switch (below(r, 4)) {
+	case 3:
+		rq.valid = FS_SET_WAS_READ;
+		rq.atime_ns = r->m.now + (int64_t)below(r, 3000) - 2000;
+		model_was_read(n, rq.atime_ns, r->m.now);
+		break;
 	case 0:
 		rq.valid = FS_SET_MODE;
 		rq.mode = (uint32_t)below(r, 010000);
@@ -567,7 +592,7 @@ static void step(struct run *r)
 		step_remove,  step_remove, step_link,    step_rename,   step_rename,
 		step_write,   step_write,  step_write,   step_read,     step_truncate,
 		step_setattr, step_xattr,  step_reclaim, step_allocate, step_allocate,
-		step_seek,    step_copy,   step_copy,
+		step_seek,    step_copy,   step_copy,    step_tmpfile,
 	};
 	static const size_t stacks[] = { 0, 1, 10, 100 };
 
