@@ -180,16 +180,24 @@ wait_equal() {
 	fail "nodes did not reach the same index within 60 s: $(for n in "${!PID[@]}"; do echo -n " n$n=$(status_of "$n" applied_index)/$(status_of "$n" last_index)"; done)"
 }
 
+# What nodes do by themselves (space that returns, sessions that end) may come between two checks: then again.
 digests_equal() {
-	local n line first=
-	wait_equal
-	for n in "${!PID[@]}"; do
-		line=$(quorumfs check --tree --timeout=120000 --node "$T/n$n") || fail "check of node $n: $line"
-		line=$(echo "$line" | sed 's/^node [0-9]* *//')
-		[ -z "$first" ] && first=$line
-		[ "$line" = "$first" ] || fail "node $n differs: $line / $first"
+	local n line first try indexes
+	for try in 1 2 3 4 5 6 7 8; do
+		wait_equal
+		first= indexes=
+		for n in "${!PID[@]}"; do
+			line=$(quorumfs check --tree --timeout=120000 --node "$T/n$n") || fail "check of node $n: $line"
+			line=$(echo "$line" | sed 's/^node [0-9]* *//')
+			[ -z "$first" ] && first=$line
+			[[ $line =~ ^index\ +[0-9]+ ]] || fail "check of node $n tells no index: $line"
+			[[ $first == "${BASH_REMATCH[0]} "* ]] || { indexes=differ; break; }
+			[ "$line" = "$first" ] || fail "node $n differs: $line / $first"
+		done
+		[ -z "$indexes" ] && { say "digests equal: $first"; return 0; }
+		sleep 1
 	done
-	say "digests equal: $first"
+	fail "the nodes' indexes do not come to rest: $line / $first"
 }
 
 # A logical dump: names, types, modes, owners, times, link counts, contents.
