@@ -8,6 +8,7 @@
 #   leader                        its number
 #   mount_node N [OPTIONS]        node N's socket on $T/mN
 #   mount_embedded DIR [OPTIONS]  a store with the node inside the mount process, on $T/m1
+#   helpers_in_sbin [BIN]         for mount(8) and fstab
 #   unmount N                     and wait for its process to end, at most five seconds
 #   wait_equal                    until all running nodes have applied the same index
 #   digests_equal                 state digests and tree checks of all running nodes
@@ -145,6 +146,16 @@ mount_node() {
 
 mount_embedded() { # DIR [OPTIONS]
 	mount_at "$1" "$T/m1" 1 "${2:-}" || fail "embedded mount"
+}
+
+# mount(8) looks for helpers in /sbin only: links to those of BIN, removed at the end; what is there already stays.
+helpers_in_sbin() { # [BIN]
+	local name
+	for name in mount.quorumfs mount.fuse.quorumfs; do
+		[ -e /sbin/$name ] && continue
+		CLEANUP+=("rm -f /sbin/$name")
+		ln -s "${1:-$BUILD/bin}/mount.quorumfs" /sbin/$name
+	done
 }
 
 # A zombie is gone: nobody may reap orphans here.

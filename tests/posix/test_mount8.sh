@@ -2,12 +2,7 @@
 # mount(8)'s contract: from the shell and from fstab, options for others, remount, exit codes, umount.
 . "$(dirname "$0")/../lib/cluster.sh"
 
-# mount(8) looks in /sbin only; what is there already stays.
-for name in mount.quorumfs mount.fuse.quorumfs; do
-	[ -e /sbin/$name ] && continue
-	CLEANUP+=("rm -f /sbin/$name")
-	ln -s "$BUILD/bin/mount.quorumfs" /sbin/$name
-done
+helpers_in_sbin
 mkdir "$T/mnt"
 quorumfs init "$T/store" >/dev/null || fail init
 mount -t quorumfs "$T/store" "$T/mnt" -o noatime,_netdev,nofail || fail "mount -t quorumfs"

@@ -1,11 +1,7 @@
 #!/bin/bash
 # -o remount: what can change does, at once and for what waits already; the rest is refused, and nothing changes.
 . "$(dirname "$0")/../lib/cluster.sh"
-for name in mount.quorumfs mount.fuse.quorumfs; do
-	[ -e /sbin/$name ] && continue
-	CLEANUP+=("rm -f /sbin/$name")
-	ln -s "$BUILD/bin/mount.quorumfs" /sbin/$name
-done
+helpers_in_sbin
 
 ms() { echo $((${EPOCHREALTIME/./} / 1000)); }
 flags() { findmnt -n -o OPTIONS "$T/m2"; }

@@ -146,11 +146,7 @@ conf '# nothing allowed'
 say "allow_other, allow_root"
 
 # From fstab: a line with user is for anybody, but not for more than user mounts may.
-for name in mount.quorumfs mount.fuse.quorumfs; do
-	[ -e /sbin/$name ] && continue
-	CLEANUP+=("rm -f /sbin/$name")
-	ln -s "$T/bin/mount.quorumfs" /sbin/$name
-done
+helpers_in_sbin "$T/bin"
 echo "$TCP $M quorumfs user,noauto,noexec,nofail,_netdev,log-file=$LOG 0 0" >"$T/fstab"
 mount --bind "$T/fstab" /etc/fstab || fail "bind fstab"
 me mount "$M" 2>"$T/err" || fail "mount of a fstab line with user: $(cat "$T/err")"
