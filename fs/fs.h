@@ -24,6 +24,7 @@
 #define FS_ACL_DEFAULT "system.posix_acl_default"
 #define FS_XATTR_SIZE_MAX 65536u
 #define FS_LINK_MAX 65000u
+#define FS_SIZE_MAX ((uint64_t)INT64_MAX) /* of a file; data lies below KV_FILE_SIZE_MAX, behind it is a hole */
 #define FS_IO_MAX (1024u * 1024u)    /* one read or write */
 #define FS_RECLAIM_BLOCKS 1024u      /* blocks that one entry drops at most, unless its stamp says less */
 #define FS_KV_KEY_MAX 512u           /* plain user keys */

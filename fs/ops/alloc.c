@@ -144,8 +144,8 @@ static int find_hole(struct eval *ev, const struct inode *n, uint32_t from, uint
 
 static int seek_data(struct eval *ev, const struct inode *n, uint64_t off)
 {
-	uint32_t block;
-	int ret = next_row(ev, n, (uint32_t)(off / KV_BLOCK_SIZE), &block);
+	uint32_t block = 0;
+	int ret = off < KV_FILE_SIZE_MAX ? next_row(ev, n, (uint32_t)(off / KV_BLOCK_SIZE), &block) : -ENOENT;
 
 	if (ret == -ENOENT || (ret == 0 && start_of(block) >= n->rec.size))
 		return -ENXIO;
@@ -156,10 +156,12 @@ static int seek_data(struct eval *ev, const struct inode *n, uint64_t off)
 
 static int seek_hole(struct eval *ev, const struct inode *n, uint64_t off)
 {
-	uint32_t block;
-	bool done;
-	int ret = find_hole(ev, n, (uint32_t)(off / KV_BLOCK_SIZE), SEEK_ROWS_MAX, &block, &done);
+	uint32_t block = 0;
+	bool done = true;
+	int ret = 0;
 
+	if (off < KV_FILE_SIZE_MAX)
+		ret = find_hole(ev, n, (uint32_t)(off / KV_BLOCK_SIZE), SEEK_ROWS_MAX, &block, &done);
 	/* The end of the file is a hole, wherever it lies. */
 	ev->reply.offset = min_u64(max_u64(off, start_of(block)), n->rec.size);
 	ev->reply.count = !done;
@@ -228,9 +230,9 @@ static int copy_data(struct eval *ev, struct copy *c)
 /* One stretch: up to where data or hole ends in the source. */
 static int copy_stretch(struct eval *ev, struct copy *c)
 {
-	uint32_t first = (uint32_t)(c->from / KV_BLOCK_SIZE), row = 0;
+	uint32_t first = (uint32_t)(min_u64(c->from, KV_FILE_SIZE_MAX) / KV_BLOCK_SIZE), row = 0;
 	bool done;
-	int ret = next_row(ev, &c->src, first, &row);
+	int ret = next_row(ev, &c->src, first, &row); /* behind the last possible block there is none */
 
 	if (ret < 0 && ret != -ENOENT)
 		return ret;

@@ -18,7 +18,8 @@ static bool truncate_pending(const struct inode *n)
 
 bool file_is_dense(const struct inode *n)
 {
-	return !truncate_pending(n) && n->rec.block_count == file_blocks_of(n->rec.size);
+	return !truncate_pending(n) && n->rec.size <= KV_FILE_SIZE_MAX &&
+	       n->rec.block_count == file_blocks_of(n->rec.size);
 }
 
 /* The file may not grow beyond this while stale rows wait there. */
@@ -113,7 +114,7 @@ int file_zero(struct eval *ev, struct inode *n, uint64_t off, uint64_t end, uint
 {
 	/* Behind the size all bytes are zeros: a range that reaches it takes the last block whole. */
 	uint64_t live = (uint64_t)file_blocks_of(n->rec.size) * KV_BLOCK_SIZE;
-	uint64_t stop = end >= n->rec.size ? live : end;
+	uint64_t stop = end >= n->rec.size ? live : min_u64(end, live);
 	uint32_t first = file_blocks_of(off), last = (uint32_t)(stop / KV_BLOCK_SIZE), after;
 	int ret = 0;
 
@@ -173,7 +174,7 @@ int file_truncate(struct eval *ev, struct inode *n, uint64_t size)
 {
 	int ret = 0;
 
-	if (size > KV_FILE_SIZE_MAX)
+	if (size > FS_SIZE_MAX)
 		return -EFBIG;
 	if (file_grows_into_stale(ev, n, size))
 		return EVAL_BLOCKED;
@@ -328,7 +329,7 @@ int eval_read(struct eval *ev)
 {
 	const struct fs_request *rq = ev->rq;
 	struct inode n;
-	uint64_t len = 0;
+	uint64_t len = 0, stored;
 	uint8_t *room;
 	int ret = inode_load_file(ev, rq->ino, &n);
 
@@ -339,9 +340,12 @@ int eval_read(struct eval *ev)
 		len = min_u64(min_u64(rq->size, FS_IO_MAX), n.rec.size - rq->offset);
 	ev->reply.count = len;
 	room = fs_reply_encode_room(&ev->reply, (size_t)len, &ev->encoded);
-	if (len == 0)
+	stored = rq->offset < KV_FILE_SIZE_MAX ? min_u64(len, KV_FILE_SIZE_MAX - rq->offset) : 0;
+	if (stored < len)
+		memset(room + stored, 0, (size_t)(len - stored));
+	if (stored == 0)
 		return 0;
-	ret = kv_txn_read(ev->txn, n.ino, rq->offset, room, (size_t)len);
+	ret = kv_txn_read(ev->txn, n.ino, rq->offset, room, (size_t)stored);
 	return ret == 0 || ret == -EUCLEAN ? ret : -EIO;
 }
 
@@ -394,22 +398,23 @@ int eval_write(struct eval *ev)
 {
 	const struct fs_request *rq = ev->rq;
 	struct inode n;
-	uint64_t off;
+	uint64_t off, len = rq->data_len;
 	int ret = inode_load_file(ev, rq->ino, &n);
 
 	if (ret < 0)
 		return ret;
-	if (rq->data_len > FS_IO_MAX)
+	if (len > FS_IO_MAX)
 		return -EINVAL;
 	/* The end is ours to know: the caller's may be older than another mount's append. */
 	off = rq->flags & O_APPEND ? n.rec.size : rq->offset;
-	if (off > KV_FILE_SIZE_MAX || rq->data_len > KV_FILE_SIZE_MAX - off)
+	if (off > KV_FILE_SIZE_MAX || (len > 0 && off == KV_FILE_SIZE_MAX))
 		return -EFBIG;
+	len = min_u64(len, KV_FILE_SIZE_MAX - off); /* as much as there is room for: write(2) */
 	ev->reply.old_data_version = n.rec.data_version;
 	ev->reply.offset = off;
-	ev->reply.count = rq->data_len;
-	if (rq->data_len > 0)
-		ret = file_write(ev, &n, off, rq->data, rq->data_len);
+	ev->reply.count = len;
+	if (len > 0)
+		ret = file_write(ev, &n, off, rq->data, (size_t)len);
 	if (ret == 0)
 		inode_reply(ev, &n);
 	return ret;

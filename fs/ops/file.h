@@ -4,6 +4,9 @@
  * Between operations: no row lies at or behind the block where the size ends, but for the stale ones at
  * trunc_from and above while a truncate is pending; bytes of the last block behind the size are zeros. So
  * growing a file needs no more than a new size.
+ *
+ * A size may be larger than what blocks can be numbered for: what lies behind KV_FILE_SIZE_MAX is a hole, and
+ * nothing can be stored there.
  */
 #ifndef FS_OPS_FILE_H
 #define FS_OPS_FILE_H
@@ -14,9 +17,10 @@
 int file_count_rows(struct eval *ev, const struct inode *n, uint32_t first, uint32_t end,
 		    uint32_t limit, uint32_t *count, uint32_t *after);
 
-/* Blocks that size bytes need. */
+/* Blocks that size bytes need, of those that there can be. */
 static inline uint32_t file_blocks_of(uint64_t size)
 {
+	size = min_u64(size, KV_FILE_SIZE_MAX);
 	return (uint32_t)(size / KV_BLOCK_SIZE + (size % KV_BLOCK_SIZE != 0));
 }
 

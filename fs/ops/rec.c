@@ -98,7 +98,7 @@ static bool inode_rec_valid(const struct inode_rec *rec)
 		return false;
 	if (!S_ISREG(rec->mode))
 		return rec->block_count == 0 && rec->trunc_from == INODE_NO_TRUNCATE;
-	if (rec->size > KV_FILE_SIZE_MAX || rec->block_count > KV_BLOCKS_PER_INO)
+	if (rec->size > FS_SIZE_MAX || rec->block_count > KV_BLOCKS_PER_INO)
 		return false;
 	/* Nothing live lies behind a pending truncate. */
 	return rec->trunc_from == INODE_NO_TRUNCATE ||

@@ -1,6 +1,7 @@
 /* test_file.c - create, open, read, write and truncation. */
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/lib/fsfix.h"
 
@@ -191,7 +192,7 @@ static void appends_stack_up_in_the_overlay(void **state)
 	assert_int_equal(fsfix_attr(f, ino).size, 100);
 }
 
-static void offsets_beyond_the_largest_file_are_efbig(void **state)
+static void data_beyond_the_last_block_is_efbig(void **state)
 {
 	struct fsfix *f = *state;
 	static const uint64_t offsets[] = { KV_FILE_SIZE_MAX, KV_FILE_SIZE_MAX + 1, INT64_MAX - 1,
@@ -200,15 +201,75 @@ static void offsets_beyond_the_largest_file_are_efbig(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(offsets); i++)
 		assert_int_equal(fsfix_write(f, ino, offsets[i], "xx", 2), -EFBIG);
-	assert_int_equal(fsfix_write(f, ino, KV_FILE_SIZE_MAX - 1, "xx", 2), -EFBIG);
-	assert_int_equal(fsfix_truncate(f, ino, KV_FILE_SIZE_MAX + 1), -EFBIG);
-	assert_int_equal(fsfix_truncate(f, ino, UINT64_MAX), -EFBIG);
-	assert_int_equal(fsfix_write(f, ino, KV_FILE_SIZE_MAX - 1, "x", 1), 0);
+	assert_int_equal(fsfix_write(f, ino, KV_FILE_SIZE_MAX - 1, "xy", 2), 0);
+	assert_int_equal(f->reply.count, 1); /* as much as there is room for */
 	assert_int_equal(f->reply.attr.size, KV_FILE_SIZE_MAX);
 	assert_int_equal(append(f, ino, 0, "x"), -EFBIG);
 	assert_int_equal(fsfix_read(f, ino, KV_FILE_SIZE_MAX - 2, 10), 0);
 	assert_int_equal(f->reply.data_len, 2);
 	assert_memory_equal(f->reply.data, "\0x", 2);
+}
+
+static int seek(struct fsfix *f, uint64_t ino, uint64_t off, uint32_t whence)
+{
+	return fsfix_eval(f, (struct fs_request){ .op = FS_SEEK, .ino = ino, .offset = off, .flags = whence });
+}
+
+static int punch(struct fsfix *f, uint64_t ino, uint64_t off, uint64_t len)
+{
+	return fsfix_eval(f, (struct fs_request){ .op = FS_PUNCH, .ino = ino, .offset = off, .size = len });
+}
+
+/* Behind the last block that can be stored everything is a hole. */
+static void sizes_go_to_the_end_of_off_t(void **state)
+{
+	static const uint64_t sizes[] = { KV_FILE_SIZE_MAX + 1, 1ull << 47, 1ull << 62, INT64_MAX };
+	static const uint64_t beyond[] = { KV_FILE_SIZE_MAX - 5, KV_FILE_SIZE_MAX, 1ull << 46 };
+	struct fsfix *f = *state;
+	uint64_t ino = fsfix_file(f, FS_ROOT_INO, "f"), other = fsfix_file(f, FS_ROOT_INO, "g");
+	uint8_t to[8];
+
+	assert_int_equal(fsfix_write(f, ino, 0, "start", 5), 0);
+	assert_int_equal(fsfix_truncate(f, ino, (uint64_t)INT64_MAX + 1), -EFBIG);
+	assert_int_equal(fsfix_truncate(f, ino, UINT64_MAX), -EFBIG);
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		assert_int_equal(fsfix_truncate(f, ino, sizes[i]), 0);
+		assert_true(f->reply.attr.size == sizes[i]);
+		assert_int_equal(f->reply.attr.blocks, KV_BLOCK_SIZE / 512);
+		for (size_t k = 0; k < ARRAY_SIZE(beyond); k++) {
+			uint64_t room = sizes[i] > beyond[k] ? sizes[i] - beyond[k] : 0;
+
+			assert_int_equal(fsfix_read(f, ino, beyond[k], 9), 0);
+			assert_int_equal(f->reply.data_len, min_u64(room, 9));
+			assert_memory_equal(f->reply.data, "\0\0\0\0\0\0\0\0\0", min_u64(room, 9));
+			assert_int_equal(seek(f, ino, beyond[k], SEEK_DATA), -ENXIO);
+			assert_int_equal(seek(f, ino, beyond[k], SEEK_HOLE), room > 0 ? 0 : -ENXIO);
+			assert_true(room == 0 || f->reply.offset == beyond[k]);
+		}
+		assert_int_equal(punch(f, ino, KV_FILE_SIZE_MAX - 1, 1ull << 40), 0);
+		store_le64(to, 0);
+		assert_int_equal(fsfix_eval(f, (struct fs_request){ .op = FS_COPY_RANGE,
+								    .ino = ino,
+								    .ino2 = other,
+								    .offset = sizes[i] - 1,
+								    .size = 10,
+								    .data = to,
+								    .data_len = sizeof(to) }),
+				 0);
+		assert_int_equal(f->reply.count, 1);
+	}
+	assert_int_equal(append(f, ino, 0, "x"), -EFBIG);
+	assert_int_equal(punch(f, ino, 0, INT64_MAX), 0);
+	assert_int_equal(fsfix_attr(f, ino).blocks, 0);
+	assert_true(fsfix_attr(f, ino).size == INT64_MAX);
+	assert_int_equal(fsfix_write(f, ino, KV_FILE_SIZE_MAX - 1, "x", 1), 0);
+	assert_int_equal(seek(f, ino, 1, SEEK_DATA), 0);
+	assert_true(f->reply.offset == KV_FILE_SIZE_MAX - KV_BLOCK_SIZE);
+	assert_int_equal(seek(f, ino, KV_FILE_SIZE_MAX - 1, SEEK_HOLE), 0);
+	assert_true(f->reply.offset == KV_FILE_SIZE_MAX);
+	assert_int_equal(fsfix_truncate(f, ino, 1ull << 50), 0);
+	assert_int_equal(fsfix_truncate(f, ino, 3), 0);
+	assert_int_equal(fsfix_attr(f, ino).blocks, 0);
 }
 
 static void a_write_of_nothing_changes_nothing(void **state)
@@ -484,7 +545,8 @@ int main(void)
 		FSFIX_BOTH(only_files_have_data),
 		FSFIX_BOTH(appends_go_to_the_authoritative_end),
 		FSFIX_BOTH(appends_stack_up_in_the_overlay),
-		FSFIX_BOTH(offsets_beyond_the_largest_file_are_efbig),
+		FSFIX_BOTH(data_beyond_the_last_block_is_efbig),
+		FSFIX_BOTH(sizes_go_to_the_end_of_off_t),
 		FSFIX_BOTH(a_write_of_nothing_changes_nothing),
 		FSFIX_BOTH(too_large_a_write_is_refused),
 		FSFIX_BOTH(a_rewrite_in_the_same_nanosecond_moves_times_and_version),

@@ -104,9 +104,10 @@ static void an_inode_that_contradicts_itself_is_refused(void **state)
 		{ { .mode = S_IFREG, .trunc_from = KV_BLOCKS_PER_INO + 1 }, -EUCLEAN },
 		{ { .mode = S_IFREG, .trunc_from = INODE_NO_TRUNCATE, .size = KV_FILE_SIZE_MAX },
 		  0 },
+		{ { .mode = S_IFREG, .trunc_from = INODE_NO_TRUNCATE, .size = INT64_MAX }, 0 },
 		{ { .mode = S_IFREG,
 		    .trunc_from = INODE_NO_TRUNCATE,
-		    .size = KV_FILE_SIZE_MAX + 1 },
+		    .size = (uint64_t)INT64_MAX + 1 },
 		  -EUCLEAN },
 		{ { .mode = S_IFIFO, .trunc_from = INODE_NO_TRUNCATE, .block_count = 1 },
 		  -EUCLEAN },
@@ -133,6 +134,8 @@ static void bytes_follow_rows_and_size(void **state)
 		{ 100ull * KV_BLOCK_SIZE, 1, KV_BLOCK_SIZE },
 		{ 100ull * KV_BLOCK_SIZE, 0, 0 },
 		{ KV_FILE_SIZE_MAX, KV_BLOCKS_PER_INO, KV_FILE_SIZE_MAX },
+		{ INT64_MAX, KV_BLOCKS_PER_INO, KV_FILE_SIZE_MAX },
+		{ INT64_MAX, 1, KV_BLOCK_SIZE },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
