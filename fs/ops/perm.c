@@ -62,6 +62,16 @@ static int check_lookup(struct eval *ev)
 	return check_dir(ev, rq->ino, PERM_EXEC);
 }
 
+/* Like dentry_load(), but what is no name that a directory could have is missing: the operation says what it is. */
+static int find_name(struct eval *ev, uint64_t dir, const char *data, size_t len, struct dentry_rec *d)
+{
+	struct name name = { data, len };
+
+	if (name_check_normal(name, -ENOENT) < 0)
+		return -ENOENT;
+	return dentry_load(ev, dir, name, d);
+}
+
 static uint32_t wanted_by_open(uint32_t flags)
 {
 	static const uint32_t by_mode[] = {
@@ -86,7 +96,7 @@ static int check_create(struct eval *ev)
 
 	if (ret < 0)
 		return ret;
-	ret = dentry_load(ev, rq->ino, (struct name){ rq->name, rq->name_len }, &d);
+	ret = find_name(ev, rq->ino, rq->name, rq->name_len, &d);
 	if (ret == -ENOENT)
 		return check_dir(ev, rq->ino, PERM_WRITE);
 	return ret < 0 ? ret : check_inode(ev, d.ino, wanted_by_open(rq->flags));
@@ -105,7 +115,7 @@ static int check_mknod(struct eval *ev)
 static int check_moved_dir(struct eval *ev, uint64_t dir, const char *name, size_t len)
 {
 	struct dentry_rec d;
-	int ret = dentry_load(ev, dir, (struct name){ name, len }, &d);
+	int ret = find_name(ev, dir, name, len, &d);
 
 	if (ret < 0 || !S_ISDIR(d.mode))
 		return ret == -ENOENT ? 0 : ret; /* which rename answers as it must */
