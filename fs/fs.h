@@ -149,6 +149,9 @@ struct fs_reply {
 	bool created;              /* CREATE: the file is new */
 	const void *data;          /* READ, READLINK, READDIR, xattrs, KV_GET; borrowed */
 	size_t data_len;
+	bool has_dir;              /* CREATE, MKDIR, UNLINK, ...: dir is the parent after it */
+	struct fs_attr dir;
+	uint64_t index; /* not encoded, known to the session: it shows the state as of this entry; 0: unknown */
 };
 
 /* Layout tables in request.c. Decoders: 0 or -EPROTO; results borrow from data. */
@@ -225,6 +228,15 @@ int fs_eval(struct kv_txn *txn, const struct fs_request *rq, const struct fs_sta
 uint64_t fs_mutation_ino(const struct kv_mutation *m);
 /* Does it touch the orphan list or a pending truncate? Then the leader has work to look for. */
 bool fs_mutation_is_orphan(const struct kv_mutation *m);
+
+/*
+ * Attributes come from inode records, names from directory entries; each has a slot (fs_board.h), shared with
+ * others. False: m is of another kind.
+ */
+#define FS_SLOTS 16384u
+uint32_t fs_slot_of_ino(uint64_t ino);
+uint32_t fs_slot_of_name(uint64_t parent, const void *name, size_t len);
+bool fs_mutation_slot(const struct kv_mutation *m, uint32_t *slot);
 
 /* The inode on which a lock went or changed, so that somebody may get on who waits for it; 0: none. */
 uint64_t fs_mutation_unlocks(const struct kv_mutation *m);

@@ -86,6 +86,9 @@ struct fs_fuse;
  * fs_fuse_attach() before fs_fuse_run(). Errors in four parts; -EBUSY: already mounted there. */
 int fs_fuse_mount(const struct fs_fuse_options *options, struct fs_fuse **fuse, struct err *err);
 void fs_fuse_attach(struct fs_fuse *fuse, struct fs_session *session);
+struct fs_board;
+/* What it shows is answered without the session. Takes it; NULL: there is none. Any thread. */
+void fs_fuse_set_board(struct fs_fuse *fuse, struct fs_board *board);
 /* Any thread; requests that are under way may still go by what was before. */
 void fs_fuse_set_live(struct fs_fuse *fuse, const struct fs_fuse_live *live);
 /* Serves until unmounted or fs_fuse_stop(); started is called once INIT was answered (any thread). */

@@ -28,6 +28,9 @@ struct fs_channel_ops {
 	int (*send)(void *channel, const void *head, size_t head_len, const void *tail, size_t tail_len);
 	/* This node makes no progress: drop it and connect to another one. May do nothing. Any thread. */
 	void (*move)(void *channel);
+	/* The process that answers, when it is on this machine and its number means something here; else 0. May be
+	 * NULL. Any thread. */
+	int (*node_pid)(void *channel);
 };
 
 struct fs_session_options {
@@ -46,6 +49,8 @@ struct fs_session_options {
 	/* A session ended, and all that it gave. What is submitted from now on goes into another one, and what
 	 * was never sent has gone there already. Thread: the channel's, holding no lock. NULL: nobody asks. */
 	void (*lost)(void *ctx, uint64_t session_id);
+	/* The node's board: see fs_board_open(). Thread: the channel's. NULL: not asked for. */
+	void (*board)(void *ctx, int pid, int fd, uint64_t nonce);
 	/* Is SIGKILL pending for the process (or thread) that made the request? NULL: no. */
 	bool (*killed)(void *ctx, uint32_t pid);
 	void *ctx;
@@ -53,7 +58,8 @@ struct fs_session_options {
 
 struct fs_session;
 
-/* status 0 or a negative errno. reply is borrowed for the call and NULL unless status is 0. Called
+/* status 0 or a negative errno. reply is borrowed for the call, NULL when nobody answered, and has nothing but
+ * its index after an error. Called
  * exactly once per submitted request, from the channel's or the timer's thread, holding no lock. */
 typedef void (*fs_reply_fn)(void *ctx, int status, const struct fs_reply *reply);
 

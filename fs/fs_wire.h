@@ -23,6 +23,8 @@ enum fs_msg_type {
 	FS_MSG_STATE,       /* node -> client: has_leader, for messages about waiting; stamp */
 	FS_MSG_KEPT,        /* node -> client: a leader that was one afterwards has heard the ALIVE with this
 			     * tag. ttl_ms from when that was sent the session lives; stamp */
+	FS_MSG_BOARD,       /* client -> node: I am on your machine, where is your board (fs_board.h)? node -> client:
+			     * tag = its descriptor there, stamp = its nonce. No answer: there is none */
 };
 
 enum fs_msg_flags {
@@ -44,7 +46,8 @@ struct fs_msg {
 	uint64_t low;    /* REQUEST: lowest number not answered yet */
 	uint64_t session_id; /* REQUEST: 0 with BEGIN; REPLY: learnt; ANSWER, ALIVE: 0: none yet */
 	uint64_t stamp;  /* STATE, KEPT, EXPIRED: a log index, for a session that is to begin; REQUEST with
-			  * BEGIN: the one its session begins with, the same in all its requests */
+			  * BEGIN: the one its session begins with, the same in all its requests; REPLY: it shows
+			  * the state as of this entry; 0: not told */
 	uint32_t ttl_ms; /* KEPT */
 	int32_t status;  /* REPLY: 0 or a negative errno */
 	bool has_leader; /* STATE */

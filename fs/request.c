@@ -11,12 +11,13 @@
 #include "base/cursor.h"
 
 #define REQUEST_VERSION 2
-#define REPLY_VERSION 1
+#define REPLY_VERSION 2
 
 enum reply_flags {
 	REPLY_HAS_ATTR = 1,
 	REPLY_CREATED = 2,
-	REPLY_FLAGS = REPLY_HAS_ATTR | REPLY_CREATED,
+	REPLY_HAS_DIR = 4,
+	REPLY_FLAGS = REPLY_HAS_ATTR | REPLY_CREATED | REPLY_HAS_DIR,
 };
 
 /* ---- operations ----------------------------------------------------------------------------------- */
@@ -200,14 +201,16 @@ int fs_request_decode(struct fs_request *rq, const void *data, size_t len)
 
 /*
  * Reply.                                off size
- *   version, now 1                        0   1
- *   flags: 1 attributes, 2 created        1   1
+ *   version, now 2                        0   1
+ *   flags: 1 attributes, 2 created,       1   1
+ *     4 attributes of the directory
  *   old data version                      2   8
  *   count                                10   8
  *   offset                               18   8
  *   attributes, if flagged               26  84
- *   length n of data                   26|110 4
- *   data                               30|114 n
+ *   the directory's, if flagged              84
+ *   length n of data                          4
+ *   data                                      n
  *
  * Attributes.        off size
  *   ino                0   8
@@ -263,12 +266,15 @@ uint8_t *fs_reply_encode_room(const struct fs_reply *reply, size_t data_len, str
 	assert(data_len <= UINT32_MAX);
 	buf_put_u8(out, REPLY_VERSION);
 	buf_put_u8(out, (uint8_t)((reply->has_attr ? REPLY_HAS_ATTR : 0) |
-				  (reply->created ? REPLY_CREATED : 0)));
+				  (reply->created ? REPLY_CREATED : 0) |
+				  (reply->has_dir ? REPLY_HAS_DIR : 0)));
 	buf_put_le64(out, reply->old_data_version);
 	buf_put_le64(out, reply->count);
 	buf_put_le64(out, reply->offset);
 	if (reply->has_attr)
 		attr_encode(&reply->attr, out);
+	if (reply->has_dir)
+		attr_encode(&reply->dir, out);
 	buf_put_le32(out, (uint32_t)data_len);
 	return buf_extend(out, data_len);
 }
@@ -289,6 +295,7 @@ int fs_reply_decode(struct fs_reply *reply, const void *data, size_t len)
 	struct fs_reply r = {
 		.has_attr = flags & REPLY_HAS_ATTR,
 		.created = flags & REPLY_CREATED,
+		.has_dir = flags & REPLY_HAS_DIR,
 	};
 
 	r.old_data_version = cursor_le64(&c);
@@ -296,6 +303,8 @@ int fs_reply_decode(struct fs_reply *reply, const void *data, size_t len)
 	r.offset = cursor_le64(&c);
 	if (r.has_attr)
 		attr_decode(&r.attr, &c);
+	if (r.has_dir)
+		attr_decode(&r.dir, &c);
 	r.data = cursor_bytes32(&c, &r.data_len);
 	if (version != REPLY_VERSION || (flags & ~REPLY_FLAGS) || !cursor_at_end(&c))
 		return -EPROTO;

@@ -3,12 +3,12 @@
 
 #include "base/cursor.h"
 
-#define MSG_VERSION 2
+#define MSG_VERSION 3
 #define MSG_FLAGS (FS_MSG_RETRY | FS_MSG_BEGIN | FS_MSG_HOLDER | FS_MSG_FINAL | FS_MSG_EXPIRED)
 
 /*
  * Message. Little-endian.     off size
- *   version, now 2              0   1
+ *   version, now 3              0   1
  *   type                        1   1
  *   flags                       2   1
  *   1: there is a leader        3   1
@@ -55,6 +55,7 @@ static bool body_fits(const struct fs_msg *m)
 	case FS_MSG_ALIVE:
 	case FS_MSG_STATE:
 	case FS_MSG_KEPT:
+	case FS_MSG_BOARD:
 		return m->body_len == 0;
 	default:
 		return false;

@@ -23,6 +23,7 @@
 #include "base/io.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "fs/fs_board.h"
 #include "mount-helper/mount.h"
 #include "mount-helper/predecessor.h"
 
@@ -58,6 +59,7 @@ struct served {
 	bool abandoned; /* the parent has gone without confirming */
 	bool later;     /* bg: the parent was told that it takes longer, and has gone */
 	struct fs_fuse *_Atomic fuse; /* read by callbacks without the lock */
+	struct fs_board *board; /* came before there was a fuse to use it */
 };
 
 /* ---- what the parent is told ---------------------------------------------------------------------- */
@@ -226,6 +228,27 @@ static void lost(void *ctx, uint64_t session_id)
 		fs_fuse_lost(s->fuse, session_id);
 }
 
+static void board(void *ctx, int pid, int fd, uint64_t nonce)
+{
+	struct served *s = ctx;
+	struct fs_board *found = NULL;
+	int ret = fs_board_open(pid, fd, nonce, &found);
+
+	if (ret < 0) {
+		log_info("mount", "asks its node each time, as it cannot see the board of process %d: %s", pid,
+			 ret == -EXDEV ? "its clock is another one" : strerror(-ret));
+		return;
+	}
+	pthread_mutex_lock(&s->lock);
+	if (s->fuse) {
+		fs_fuse_set_board(s->fuse, found);
+	} else {
+		fs_board_close(s->board);
+		s->board = found;
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
 static void begun(void *ctx, const uint8_t name[FS_SESSION_NAME_SIZE])
 {
 	struct served *s = ctx;
@@ -244,6 +267,7 @@ static void open_session(struct served *s, const struct fs_channel_ops *ops, voi
 		.held = held,
 		.begun = begun,
 		.lost = lost,
+		.board = board,
 		.killed = killed,
 		.ctx = s,
 	};
@@ -576,6 +600,8 @@ static int mount_fuse(struct served *s, uint64_t root_ino, struct err *err)
 	fs_fuse_attach(fuse, s->session);
 	pthread_mutex_lock(&s->lock);
 	s->fuse = fuse;
+	fs_fuse_set_board(fuse, s->board);
+	s->board = NULL;
 	s->phase = PHASE_MOUNTED;
 	if (s->abandoned)
 		ret = err_set(err, -ECANCELED, "the process that asked for the mount has gone");
@@ -642,6 +668,7 @@ static void release(struct served *s, bool ended_well)
 	predecessor_close(s->predecessor, remembered);
 	signalled_fuse = NULL;
 	fs_fuse_free(s->fuse);
+	fs_board_close(s->board);
 	if (s->node) {
 		node_stop_request(s->node);
 		if (s->node_watched)

@@ -115,6 +115,18 @@ void net_client_move(struct net_client *c)
 	wake(c);
 }
 
+int net_client_peer_pid(struct net_client *c)
+{
+	struct ucred peer = { .pid = 0 };
+	socklen_t len = sizeof(peer);
+
+	pthread_mutex_lock(&c->lock);
+	if (c->fd < 0 || getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		peer.pid = 0;
+	pthread_mutex_unlock(&c->lock);
+	return peer.pid;
+}
+
 /* ---- the thread ------------------------------------------------------------------------------------ */
 
 static void wake_clear(struct net_client *c)

@@ -135,6 +135,8 @@ void net_client_free(struct net_client *c); /* no callback after it returns */
 /* Any thread; blocks while the socket is full and alive. -ENOTCONN. */
 int net_client_send(struct net_client *c, uint8_t type, const void *head, size_t head_len,
 		    const void *tail, size_t tail_len);
+/* Process at the other end of a Unix socket, as this one's namespace numbers it; 0: there is none. Any thread. */
+int net_client_peer_pid(struct net_client *c);
 void net_client_move(struct net_client *c); /* drop the connection, try the next address. Any thread */
 
 /* One blocking connection: tools and snapshot pulls. */

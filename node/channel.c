@@ -4,6 +4,8 @@
  * Messages to the session are delivered on the node thread itself; the session's callbacks only write
  * replies to /dev/fuse, which does not block on us.
  */
+#include <unistd.h>
+
 #include "node/node_internal.h"
 
 struct node_channel {
@@ -96,7 +98,17 @@ static void channel_move(void *channel)
 	(void)channel;
 }
 
-const struct fs_channel_ops node_channel_ops = { .send = channel_send, .move = channel_move };
+static int channel_node_pid(void *channel)
+{
+	(void)channel;
+	return getpid();
+}
+
+const struct fs_channel_ops node_channel_ops = {
+	.send = channel_send,
+	.move = channel_move,
+	.node_pid = channel_node_pid,
+};
 
 void channel_opened(struct node_channel *ch, uint64_t id)
 {

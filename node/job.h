@@ -189,7 +189,7 @@ struct job_read {
 	uint64_t session_id; /* session_lookup: as in the request; out: of the session */
 	bool session_list;   /* a page of the table behind uuid: data unused; reply: names, by uuid */
 	uint64_t blocked_ino; /* out: no answer yet, FS_BLOCKED; 0: answered */
-	uint64_t seen_index;  /* out, with blocked_ino: of the state that was looked at */
+	uint64_t seen_index;  /* out: of the state that was looked at; 0: none was */
 	uint64_t parked_ms;   /* replica: since when it waits for that; 0: it has not waited */
 };
 

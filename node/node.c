@@ -1,6 +1,7 @@
 /* node.c - see node.h: opening, starting, stopping a node in the right order. */
 #include <sodium.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "node/node_internal.h"
@@ -122,6 +123,17 @@ static uint64_t segment_bytes(const struct node_options *o)
 	return max_u64(SEGMENT_BYTES_MIN, min_u64(SEGMENT_BYTES_MAX, total / 64 & ~4095ull));
 }
 
+/* Mounts on this machine do without it: they ask each time. */
+static void make_board(struct node *node, uint64_t last_index)
+{
+	struct err err = ERR_INIT;
+
+	node->board = fs_board_new(last_index, &node->board_fd, &err);
+	if (!node->board)
+		log_warning("node", "%s", err.text);
+	replica_set_board(node->replica, node->board, node->board_fd);
+}
+
 static int open_store(struct node *node, struct err *err)
 {
 	struct store_options options = { .segment_bytes = segment_bytes(&node->options) };
@@ -141,6 +153,8 @@ static int open_store(struct node *node, struct err *err)
 	(void)store_space(node->store, &space);
 	node->shared.wal_limit_bytes = min_u64(WAL_LIMIT_BYTES, space.total_bytes / 16);
 	ret = make_replica(node, &boot, kv, err);
+	if (ret == 0)
+		make_board(node, boot.last_index);
 	kv_slot_init(&node->shared.slot, kv);
 	store_boot_release(&boot);
 	return ret;
@@ -150,7 +164,11 @@ static void *loop_main(void *arg)
 {
 	struct node *node = arg;
 
+	if (node->board)
+		fs_board_own(node->board);
 	loop_run(node);
+	if (node->board)
+		fs_board_disown(node->board);
 	pthread_mutex_lock(&node->lock);
 	node->stopped = true;
 	pthread_mutex_unlock(&node->lock);
@@ -168,6 +186,9 @@ static void node_release(struct node *node, bool loop_made)
 	if (loop_made)
 		loop_release(node);
 	replica_free(node->replica);
+	fs_board_close(node->board);
+	if (node->board_fd >= 0)
+		close(node->board_fd);
 	if (node->store) {
 		kv_slot_release(&node->shared.slot);
 		store_close(node->store);
@@ -189,6 +210,7 @@ int node_start(const struct node_options *options, struct node **out, struct err
 	set_defaults(&node->options);
 	node->started_ms = clock_boot_ms();
 	node->links = HTABLE_INIT;
+	node->board_fd = -1;
 	queue_init(&node->done);
 	queue_init(&node->commands);
 	pthread_mutex_init(&node->lock, NULL);

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/queue.h"
+#include "fs/fs_board.h"
 #include "net/net.h"
 #include "node/node.h"
 #include "node/replica.h"
@@ -79,6 +80,8 @@ struct node {
 	struct worker_shared shared;
 	struct replica *replica;
 	uint64_t started_ms;
+	struct fs_board *board; /* NULL: no memory for it */
+	int board_fd;
 
 	/* threads */
 	struct worker_thread threads[WORKER_COUNT - 1 + NODE_READERS_MAX];

@@ -39,7 +39,18 @@ static void remote_move(void *channel)
 		net_client_move(net);
 }
 
-const struct fs_channel_ops node_remote_ops = { .send = remote_send, .move = remote_move };
+static int remote_node_pid(void *channel)
+{
+	struct net_client *net = net_of(channel);
+
+	return net ? net_client_peer_pid(net) : 0;
+}
+
+const struct fs_channel_ops node_remote_ops = {
+	.send = remote_send,
+	.move = remote_move,
+	.node_pid = remote_node_pid,
+};
 
 static void on_up(void *ctx, const struct net_hello *answer)
 {

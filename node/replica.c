@@ -259,6 +259,7 @@ static void on_role_changed(struct replica *r)
 
 static void carry_out(struct replica *r, struct raft_output *out)
 {
+	board_carry_out(r, out);
 	carry_out_log_work(r, out);
 	for (size_t i = 0; i < out->send.count; i++)
 		send_message(r, &out->send.v[i]);

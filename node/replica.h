@@ -11,6 +11,7 @@
 #ifndef NODE_REPLICA_H
 #define NODE_REPLICA_H
 
+#include "fs/fs_board.h"
 #include "node/job.h"
 #include "raft/raft.h"
 #include "store/store.h"
@@ -62,6 +63,8 @@ struct replica *replica_new(const struct replica_options *options, const struct 
 			    const struct kv_meta *state, const struct replica_io_ops *ops, void *ctx,
 			    struct err *err);
 void replica_free(struct replica *r);
+/* Borrowed: kept true from now on, and shown to clients who ask, as descriptor fd of this process. */
+void replica_set_board(struct replica *r, struct fs_board *board, int fd);
 
 /* ---- events ---------------------------------------------------------------------------------- */
 

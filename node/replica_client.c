@@ -63,7 +63,7 @@ static struct client *client_find(struct replica *r, uint64_t id)
 	return NULL;
 }
 
-static void send_msg(struct replica *r, uint64_t client_id, const struct fs_msg *m)
+void client_send(struct replica *r, uint64_t client_id, const struct fs_msg *m)
 {
 	struct buf frame = BUF_INIT;
 
@@ -100,7 +100,7 @@ static void send_reply(struct replica *r, uint64_t client_id, uint64_t tag, cons
 {
 	struct fs_msg m = reply_message(a, tag);
 
-	send_msg(r, client_id, &m);
+	client_send(r, client_id, &m);
 }
 
 /* ---- changes ---------------------------------------------------------------------------------- */
@@ -200,6 +200,7 @@ void client_answers(struct replica *r, const struct apply_answer *answers, size_
 		struct answer a = { .flags = FS_MSG_FINAL,
 				    .seq = from->seq,
 				    .session_id = from->session_id,
+				    .stamp = from->index,
 				    .status = from->status,
 				    .body = from->reply,
 				    .len = from->reply_len };
@@ -237,7 +238,7 @@ static void deliver_answer(struct replica *r, const struct eval_answer *from)
 		.flags = (uint8_t)((from->final ? FS_MSG_FINAL : 0) | (from->expired ? FS_MSG_EXPIRED : 0)),
 		.seq = from->seq,
 		.session_id = from->session_id,
-		.stamp = from->stamp,
+		.stamp = from->expired ? from->stamp : 0, /* what was executed shows an older state */
 		.status = from->status,
 		.body = from->reply.data,
 		.len = from->reply.len,
@@ -436,6 +437,7 @@ void client_on_read_done(struct replica *r, struct job_read *read)
 	struct answer a = { .flags = FS_MSG_FINAL,
 			    .seq = read->seq,
 			    .session_id = read->session_id,
+			    .stamp = read->seen_index,
 			    .status = read->job.status,
 			    .body = read->reply.data,
 			    .len = read->reply.len };
@@ -465,7 +467,7 @@ static void tell_each(struct hnode *node, void *ctx)
 	struct client *c = CONTAINER_OF(node, struct client, node);
 	void **args = ctx;
 
-	send_msg(args[0], c->id, args[1]);
+	client_send(args[0], c->id, args[1]);
 }
 
 static void tell_all(struct replica *r, const struct fs_msg *m)
@@ -538,7 +540,7 @@ static void query_each(struct hnode *node, void *ctx)
 	const struct query_ctx *q = ctx;
 
 	if (c->holder)
-		send_msg(q->r, c->id, q->query);
+		client_send(q->r, c->id, q->query);
 }
 
 void client_query_holders(struct replica *r, const struct fs_msg *query)
@@ -618,7 +620,7 @@ static void kept_each(struct hnode *node, void *ctx)
 	c->beat = 0;
 	if (kept_has_ended(kept, c->uuid, c->session_id))
 		m.flags = FS_MSG_EXPIRED;
-	send_msg(cx->r, c->id, &m);
+	client_send(cx->r, c->id, &m);
 }
 
 void client_kept(struct replica *r, const struct kept *kept)
@@ -681,7 +683,7 @@ void replica_client_open(struct replica *r, uint64_t client_id)
 
 	c->id = client_id;
 	htable_add(&r->clients, &c->node, hash_u64(client_id));
-	send_msg(r, client_id, &m);
+	client_send(r, client_id, &m);
 }
 
 struct close_ctx {
@@ -763,6 +765,9 @@ int replica_client_frame(struct replica *r, uint64_t client_id, const uint8_t *p
 		to_leader(r, &m);
 		return 0;
 	case FS_MSG_ALIVE:
+		return 0;
+	case FS_MSG_BOARD:
+		board_show(r, client_id);
 		return 0;
 	default:
 		return -EPROTO;

@@ -134,6 +134,8 @@ struct replica {
 	void *ctx;
 	struct raft *raft;
 	bool failed;
+	struct fs_board *board; /* NULL: none */
+	int board_fd;
 
 	/* progress */
 	struct list persisting; /* struct job_persist under way, in order */
@@ -216,6 +218,7 @@ void replica_evaluate_internal(struct replica *r, const struct fs_request *rq);
 /* replica_client.c */
 void client_init(struct replica *r);
 void client_release(struct replica *r);
+void client_send(struct replica *r, uint64_t client_id, const struct fs_msg *m);
 void client_answers(struct replica *r, const struct apply_answer *answers, size_t count);
 void client_on_leader_change(struct replica *r);
 void client_on_installed(struct replica *r);
@@ -233,6 +236,11 @@ void client_state(struct replica *r);
 /* Takes along the ALIVEs that came since the last beat; the beat's number, 0: there are none. */
 uint64_t client_beat(struct replica *r);
 void client_kept(struct replica *r, const struct kept *kept);
+
+/* board.c: what mounts on this machine are told without a message. Before anything of out leaves. */
+void board_carry_out(struct replica *r, const struct raft_output *out);
+void board_installed(struct replica *r); /* of a snapshot: whatever changed in it */
+void board_show(struct replica *r, uint64_t client_id);
 
 /* waits.c: reads that wait for a lock to go */
 void waits_init(struct replica *r);

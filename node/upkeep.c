@@ -248,6 +248,7 @@ void upkeep_on_installed(struct replica *r, struct job_install *install)
 			 (unsigned long long)install->meta.term);
 		r->applied_index = install->meta.index;
 		r->applied_term = install->meta.term;
+		board_installed(r);
 		r->since_bytes = 0;
 		r->since_entries = 0;
 		r->snapshots_installed++;

@@ -277,6 +277,7 @@ static int read_request(struct worker *w, struct kv_txn *txn, struct job_read *r
 	if (fs_request_decode(&rq, read->data.data, read->data.len) < 0 || !fs_op_is_read(rq.op))
 		return -EINVAL;
 	read->blocked_ino = 0;
+	read->seen_index = kv_view_meta(w->view)->applied_index;
 	ret = fs_eval(txn, &rq, &stamp, &res);
 	if (ret < 0) {
 		/* Damage no replica has mended yet; other keys are fine. */
@@ -287,7 +288,6 @@ static int read_request(struct worker *w, struct kv_txn *txn, struct job_read *r
 		ret = res.status;
 	} else if (res.outcome == FS_BLOCKED) {
 		read->blocked_ino = res.blocked_ino;
-		read->seen_index = kv_view_meta(w->view)->applied_index;
 	} else if (rq.op == FS_STATFS) {
 		struct store_space space = { .total_bytes = 0 };
 

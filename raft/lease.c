@@ -375,6 +375,13 @@ uint64_t lease_remaining_ns(const struct raft *r)
 	return r->role == RAFT_LEADER ? leader_remaining_ns(r) : member_remaining_ns(r);
 }
 
+uint64_t raft_lease_end_ns(const struct raft *r)
+{
+	uint64_t left_ns = lease_remaining_ns(r);
+
+	return left_ns > 0 ? r->now_ns + left_ns : 0;
+}
+
 bool lease_valid(const struct raft *r)
 {
 	return lease_remaining_ns(r) > 0;

@@ -490,6 +490,11 @@ struct raft_status {
 };
 
 void raft_status(const struct raft *r, struct raft_status *status);
+/*
+ * Until then, on the clock of raft_input.now_ns, nothing commits that this node does not hold: the end of its lease,
+ * as of the last step. 0: it has none. What a step tells to send or to store may end it, so look first.
+ */
+uint64_t raft_lease_end_ns(const struct raft *r);
 /* The one in force, which is the one as of applied_index; borrowed. */
 const struct raft_conf *raft_conf(const struct raft *r);
 /* Term of the entry at index, 0 when it is outside [base_index, last_index]. */

@@ -21,6 +21,7 @@
 #include "fs/fuse/init.h"
 #include "fs/fuse/kinode.h"
 #include "fs/fuse/klock.h"
+#include "fs/fuse/lcache.h"
 #include "fs/fuse/mount.h"
 #include "fs/fuse/notify.h"
 
@@ -36,6 +37,7 @@ struct fs_fuse {
 	struct kinode_table inodes;
 	struct klock_table locks;
 	struct atime_table atimes;
+	struct lcache known;
 	_Atomic uint64_t next_fh;     /* handles are numbered, and no number is used twice */
 	_Atomic uint64_t next_waiter; /* likewise those who wait for a lock */
 	struct notifier notifier;
@@ -81,6 +83,8 @@ struct op {
 	struct buf data;     /* read, but not yet known to be read under the lock */
 	void (*confirmed)(struct op *op);
 	struct fs_attr attr;
+	struct fs_request asked; /* for what the answer teaches: without data, its names in asked_names */
+	struct buf asked_names;
 };
 
 /* Borrows nothing. The handler must end with op_submit() or op_fail(), which take its reference. */

@@ -78,6 +78,8 @@ static void fuse_release(struct fs_fuse *fuse)
 	kinode_table_release(&fuse->inodes);
 	klock_table_release(&fuse->locks);
 	atime_table_release(&fuse->atimes);
+	fs_board_close(lcache_set_board(&fuse->known, NULL));
+	lcache_release(&fuse->known);
 	sem_destroy(&fuse->stop);
 	free(fuse);
 }
@@ -93,6 +95,7 @@ int fs_fuse_mount(const struct fs_fuse_options *options, struct fs_fuse **out, s
 	kinode_table_init(&fuse->inodes);
 	klock_table_init(&fuse->locks);
 	atime_table_init(&fuse->atimes, options->atime);
+	lcache_init(&fuse->known, LCACHE_ENTRIES_MAX, clock_boot_ns);
 	fs_fuse_set_live(fuse, &options->live);
 	if (fuse->options.root_ino == 0)
 		fuse->options.root_ino = FS_ROOT_INO;
@@ -133,6 +136,11 @@ fail:
 void fs_fuse_attach(struct fs_fuse *fuse, struct fs_session *session)
 {
 	fuse->session = session;
+}
+
+void fs_fuse_set_board(struct fs_fuse *fuse, struct fs_board *board)
+{
+	fs_board_close(lcache_set_board(&fuse->known, board));
 }
 
 void fs_fuse_set_live(struct fs_fuse *fuse, const struct fs_fuse_live *live)

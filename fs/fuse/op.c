@@ -29,6 +29,7 @@ static void op_unref(struct op *op)
 	if (atomic_fetch_sub(&op->refs, 1) != 1)
 		return;
 	buf_release(&op->data);
+	buf_release(&op->asked_names);
 	free(op);
 }
 
@@ -59,8 +60,40 @@ static void answered(void *ctx, int status, const struct fs_reply *reply)
 	struct op *op = ctx;
 
 	fuse_req_interrupt_func(op->req, NULL, NULL);
+	if (reply)
+		lcache_learn(&op->fuse->known, &op->asked, status, reply);
 	op_done(op, status, reply);
 	op_unref(op);
+}
+
+static void note_asked(struct op *op, const struct fs_request *rq)
+{
+	buf_reset(&op->asked_names);
+	buf_put(&op->asked_names, rq->name, rq->name_len);
+	buf_put(&op->asked_names, rq->name2, rq->name2_len);
+	op->asked = *rq;
+	op->asked.name = (const char *)op->asked_names.data;
+	op->asked.name2 = op->asked.name ? op->asked.name + rq->name_len : NULL;
+	op->asked.data = NULL;
+	op->asked.data_len = 0;
+}
+
+/* True: done was called, with what a node would have answered now. */
+static bool answer_here(struct op *op, const struct fs_request *rq)
+{
+	struct fs_reply reply = { .has_attr = true };
+	int status = -EAGAIN;
+
+	if (rq->checked || op->fence != 0)
+		return false;
+	if (rq->op == FS_LOOKUP)
+		status = lcache_lookup(&op->fuse->known, rq->ino, rq->name, rq->name_len, &reply.attr);
+	else if ((rq->op == FS_GETATTR || rq->op == FS_OPEN) &&
+		 lcache_attr(&op->fuse->known, rq->ino, &reply.attr))
+		status = 0;
+	if (status != -EAGAIN)
+		op_done(op, status, status == 0 ? &reply : NULL);
+	return status != -EAGAIN;
 }
 
 static int name_check(const char *name, size_t len)
@@ -77,6 +110,7 @@ static int submit(struct op *op, const struct fs_request *rq, submit_fn how)
 	uint32_t pid = (uint32_t)fuse_req_ctx(op->req)->pid;
 	uint64_t ticket = 0;
 
+	note_asked(op, rq);
 	atomic_fetch_add(&op->refs, 1); /* the callback's */
 	fuse_req_interrupt_func(op->req, interrupted, op);
 	int ret = how(op->fuse->session, rq, pid, answered, op, &ticket);
@@ -127,6 +161,10 @@ void op_submit(struct op *op, struct fs_request *rq)
 	set_caller(op, rq);
 	if (ret == 0)
 		ret = name_check(rq->name2, rq->name2_len);
+	if (ret == 0 && answer_here(op, rq)) {
+		op_unref(op);
+		return;
+	}
 	if (ret == 0)
 		ret = submit(op, rq, fs_session_submit);
 	if (ret < 0)

@@ -229,6 +229,8 @@ void fs_session_on_up(struct fs_session *s)
 	s->up_ms = s->last_storm_ms = clock_boot_ms();
 	s->storm_due = false;
 	s->last_alive_ms = 0; /* tell the new node at once that we are here */
+	if (s->options.board && s->ops->node_pid && s->ops->node_pid(s->channel) > 0)
+		session_control_push(s, &(struct fs_msg){ .type = FS_MSG_BOARD });
 	session_storm(s, 0);
 	session_wake_sender(s);
 	pthread_cond_signal(&s->timer_wake);
@@ -269,6 +271,7 @@ static void on_reply(struct fs_session *s, const struct fs_msg *m)
 
 	if (status == 0 && fs_reply_decode(&reply, m->body, m->body_len) < 0)
 		status = -EIO;
+	reply.index = m->flags & FS_MSG_EXPIRED ? 0 : m->stamp;
 	pthread_mutex_lock(&s->lock);
 	s->last_reply_ms = clock_boot_ms();
 	session_stamp_heard(s, m->stamp);
@@ -338,6 +341,14 @@ static void on_query(struct fs_session *s, const struct fs_msg *m)
 	free(inos);
 }
 
+static void on_board(struct fs_session *s, const struct fs_msg *m)
+{
+	int pid = s->ops->node_pid ? s->ops->node_pid(s->channel) : 0;
+
+	if (s->options.board && pid > 0 && m->tag <= INT32_MAX)
+		s->options.board(s->options.ctx, pid, (int)m->tag, m->stamp);
+}
+
 void fs_session_on_message(struct fs_session *s, const void *data, size_t len)
 {
 	struct fs_msg m;
@@ -361,6 +372,9 @@ void fs_session_on_message(struct fs_session *s, const void *data, size_t len)
 		break;
 	case FS_MSG_KEPT:
 		on_kept(s, &m);
+		break;
+	case FS_MSG_BOARD:
+		on_board(s, &m);
 		break;
 	case FS_MSG_STATE:
 		pthread_mutex_lock(&s->lock);

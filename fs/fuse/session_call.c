@@ -111,7 +111,7 @@ void session_call_finish(struct fs_session *s, struct call *c, int status,
 {
 	session_call_detach(s, c);
 	pthread_mutex_unlock(&s->lock);
-	c->fn(c->ctx, status, status == 0 ? reply : NULL);
+	c->fn(c->ctx, status, reply);
 	pthread_mutex_lock(&s->lock);
 	session_call_unref(c);
 }

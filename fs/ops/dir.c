@@ -157,6 +157,7 @@ int dir_give_name(struct eval *ev, struct inode *dir, struct name name, struct i
 	dentry_add(ev, dir, name, &d);
 	inode_touch_data(ev, dir);
 	ret = inode_store(ev, dir);
+	inode_reply_dir(ev, dir);
 	if (ret == 0)
 		ret = inode_store(ev, n);
 	if (ret == 0)
@@ -186,6 +187,7 @@ int dir_take_name(struct eval *ev, struct inode *dir, struct name name, const st
 	dentry_remove(ev, dir, name, d);
 	inode_touch_data(ev, dir);
 	ret = inode_store(ev, dir);
+	inode_reply_dir(ev, dir);
 	return ret < 0 ? ret : inode_drop_name(ev, n);
 }
 

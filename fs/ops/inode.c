@@ -216,12 +216,11 @@ int inode_drop_name(struct eval *ev, struct inode *n)
 	return n->rec.nlink > 0 ? inode_store(ev, n) : orphan_add(ev, n);
 }
 
-void inode_reply(struct eval *ev, const struct inode *n)
+static struct fs_attr attr_of(const struct inode *n)
 {
 	const struct inode_rec *rec = &n->rec;
 
-	ev->reply.has_attr = true;
-	ev->reply.attr = (struct fs_attr){
+	return (struct fs_attr){
 		.ino = n->ino,
 		.mode = rec->mode,
 		.nlink = rec->nlink,
@@ -236,6 +235,18 @@ void inode_reply(struct eval *ev, const struct inode *n)
 		.btime_ns = rec->btime_ns,
 		.data_version = rec->data_version,
 	};
+}
+
+void inode_reply(struct eval *ev, const struct inode *n)
+{
+	ev->reply.has_attr = true;
+	ev->reply.attr = attr_of(n);
+}
+
+void inode_reply_dir(struct eval *ev, const struct inode *dir)
+{
+	ev->reply.has_dir = true;
+	ev->reply.dir = attr_of(dir);
 }
 
 /* ---- operations ----------------------------------------------------------------------------------- */

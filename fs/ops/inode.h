@@ -50,5 +50,6 @@ int inode_kill_priv(struct eval *ev, struct inode *n, bool forced);
 int inode_drop_name(struct eval *ev, struct inode *n);
 
 void inode_reply(struct eval *ev, const struct inode *n); /* reply.attr */
+void inode_reply_dir(struct eval *ev, const struct inode *dir); /* reply.dir, as stored */
 
 #endif

@@ -1,6 +1,8 @@
 /* key.c - see key.h. */
 #include "fs/ops/key.h"
 
+#include "base/hash.h"
+
 void key_ino(struct key *k, uint8_t class, uint64_t ino)
 {
 	k->data[0] = class;
@@ -184,4 +186,25 @@ uint64_t fs_mutation_unlocks(const struct kv_mutation *m)
 	    m->key[0] != KEY_LOCK)
 		return 0;
 	return key_parse(&parts, m->key, m->key_len) == 0 ? parts.ino : 0;
+}
+
+uint32_t fs_slot_of_ino(uint64_t ino)
+{
+	return (uint32_t)(hash_u64(ino) % FS_SLOTS);
+}
+
+uint32_t fs_slot_of_name(uint64_t parent, const void *name, size_t len)
+{
+	return (uint32_t)(hash64_seed(name, len, parent) % FS_SLOTS);
+}
+
+bool fs_mutation_slot(const struct kv_mutation *m, uint32_t *slot)
+{
+	struct key_parts k;
+
+	if ((m->type != KV_PUT && m->type != KV_DELETE) || m->key_len < KEY_INO_SIZE ||
+	    (m->key[0] != KEY_INODE && m->key[0] != KEY_DENTRY) || key_parse(&k, m->key, m->key_len) < 0)
+		return false;
+	*slot = k.class == KEY_INODE ? fs_slot_of_ino(k.ino) : fs_slot_of_name(k.ino, k.rest, k.rest_len);
+	return true;
 }

@@ -332,6 +332,10 @@ static int rename_store(struct eval *ev, struct rename *r)
 		ret = inode_store(ev, r->dst.dir);
 	if (ret == 0)
 		ret = inode_store(ev, &r->src.n);
+	if (r->dst.dir == r->src.dir)
+		inode_reply_dir(ev, r->src.dir);
+	if (ret == 0)
+		inode_reply(ev, &r->src.n);
 	if (ret < 0 || !r->dst.exists)
 		return ret;
 	if (!r->exchange)

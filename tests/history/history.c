@@ -72,6 +72,8 @@ static uint32_t tells(const struct fs_request *rq, const struct fs_reply *reply)
 		return reply->count == 0 ? HIST_OFFSET : 0;
 	case FS_CREATE:
 		return attr | HIST_CREATED;
+	case FS_RENAME:
+		return 0; /* the judges know the renamed by what made it or found it */
 	default:
 		return attr;
 	}

@@ -108,6 +108,45 @@ static void op_free(struct sim_client *c, struct sim_op *op)
 	free(op);
 }
 
+/* ---- what it knows without asking ------------------------------------------------------------------------ */
+
+static struct sim_node *clock_of; /* the machine of whoever asks */
+
+static uint64_t machine_ns(void)
+{
+	return node_local_ns(clock_of);
+}
+
+/* It runs on that node's machine and sees its board. */
+static void settle(struct sim_client *c, struct sim_node *machine)
+{
+	c->machine = machine;
+	(void)lcache_set_board(&c->known, machine ? machine->board : NULL);
+}
+
+static void learn(struct sim_client *c, const struct sim_op *op, const struct fs_msg *m)
+{
+	struct fs_reply reply = { .count = 0 };
+	struct fs_request rq;
+
+	SIM_CHECK(c->sim, fs_request_decode(&rq, op->body.data, op->body.len) == 0);
+	if (m->status == 0)
+		SIM_CHECK(c->sim, fs_reply_decode(&reply, m->body, m->body_len) == 0);
+	reply.index = m->stamp;
+	lcache_learn(&c->known, &rq, m->status, &reply);
+}
+
+/* -EAGAIN: it has to ask. */
+static int ask_known(struct sim_client *c, const struct fs_request *rq, struct fs_attr *attr)
+{
+	clock_of = c->machine;
+	if (!c->machine)
+		return -EAGAIN;
+	if (rq->op == FS_LOOKUP)
+		return lcache_lookup(&c->known, rq->ino, rq->name, rq->name_len, attr);
+	return rq->op == FS_GETATTR && lcache_attr(&c->known, rq->ino, attr) ? 0 : -EAGAIN;
+}
+
 /* ---- connecting ---------------------------------------------------------------------------------------- */
 
 static void disconnect(struct sim_client *c)
@@ -131,6 +170,9 @@ static void connect_somewhere(struct sim_client *c)
 	c->conn = ++s->next_conn;
 	c->fifo_up_ns = s->now;
 	c->alive_ns = s->now;
+	/* Else it stays where it was, and asks another node over the network. */
+	if (!c->machine || sim_chance(s, RND_LOAD, 700))
+		settle(c, node);
 	(void)to_node(c, MSG_OPEN);
 	list_for_each (it, &c->ops)
 		send_op(c, list_entry(it, struct sim_op, link));
@@ -146,9 +188,12 @@ void clients_node_ended(struct sim_node *node)
 {
 	struct sim *s = node->sim;
 
-	for (size_t i = 0; i < s->client_count; i++)
+	for (size_t i = 0; i < s->client_count; i++) {
+		if (s->clients[i].machine == node)
+			settle(&s->clients[i], NULL);
 		if (s->clients[i].node == node->id)
 			disconnect(&s->clients[i]);
+	}
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------ */
@@ -171,6 +216,7 @@ static struct sim_client *client_born(struct sim *s)
 	for (size_t i = 0; i < KV_UUID_SIZE; i++)
 		c->uuid[i] = (uint8_t)prng_u64(&s->rnd[RND_LOAD]);
 	list_init(&c->ops);
+	lcache_init(&c->known, s->swarm.known_max, machine_ns);
 	e = sim_at(s, s->now + sim_between(s, RND_LOAD, 0, SIM_S), SIM_EV_CLIENT, NULL);
 	e->a = c->number;
 	return c;
@@ -273,6 +319,7 @@ void clients_release(struct sim *s)
 		list_for_each_safe (it, &s->clients[i].ops)
 			op_free(&s->clients[i], list_entry(it, struct sim_op, link));
 		free(s->clients[i].records);
+		lcache_release(&s->clients[i].known);
 	}
 	history_release(&s->history);
 }
@@ -387,6 +434,33 @@ static void begin_request(struct sim_client *c, struct fs_request *rq, uint8_t *
 				   .data_len = FS_SESSION_NAME_SIZE };
 }
 
+static void op_ends(struct sim_client *c, struct sim_op *op)
+{
+	op->done = true;
+	op->returned_ns = c->sim->now;
+	check_reply(c, op);
+	note_end(c, op);
+	load_answered(c, op);
+	op_free(c, op);
+}
+
+/* At once, so it must show all that any node took for committed. */
+static bool answered_here(struct sim_client *c, struct sim_op *op, const struct fs_request *rq)
+{
+	struct fs_reply reply = { .has_attr = true };
+	int status = ask_known(c, rq, &reply.attr);
+
+	if (status == -EAGAIN)
+		return false;
+	c->sim->counts.known++;
+	op->status = status;
+	op->seen = c->sim->commit_last;
+	if (status == 0)
+		fs_reply_encode(&reply, &op->reply);
+	op_ends(c, op);
+	return true;
+}
+
 static void issue(struct sim_client *c)
 {
 	struct sim *s = c->sim;
@@ -409,7 +483,8 @@ static void issue(struct sim_client *c)
 	list_add_tail(&c->ops, &op->link);
 	c->op_count++;
 	s->counts.ops++;
-	send_op(c, op);
+	if (!answered_here(c, op, &rq))
+		send_op(c, op);
 }
 
 static void send_all_again(struct sim_client *c)
@@ -520,19 +595,15 @@ static void on_reply(struct sim_client *c, const struct fs_msg *m)
 			client_move(c);
 			return;
 		}
-		op->done = true;
+		learn(c, op, m);
 		op->status = m->status;
-		op->returned_ns = s->now;
 		buf_put(&op->reply, m->body, m->body_len);
 		sim_note(s, op->tag << 16 ^ (uint64_t)(uint32_t)op->status,
 			 hash64(op->reply.data, op->reply.len));
 		s->counts.acked += op->status == 0;
 		s->counts.errors += op->status != 0;
 		s->counts.reads += op->seq == 0;
-		check_reply(c, op);
-		note_end(c, op);
-		load_answered(c, op);
-		op_free(c, op);
+		op_ends(c, op);
 		return;
 	}
 }

@@ -155,11 +155,11 @@ static void kv_op(struct sim_client *c, struct fs_request *rq)
 	set_key(s, rq, key);
 }
 
-static void read_op(struct sim_client *c, struct fs_request *rq)
+static void read_op(struct sim_client *c, struct fs_request *rq, bool look)
 {
 	struct sim *s = c->sim;
 
-	switch (below(s, 6)) {
+	switch (look ? 2 * below(s, 2) : below(s, 6)) {
 	case 0:
 		rq->op = FS_LOOKUP;
 		rq->ino = any_dir(s);
@@ -270,6 +270,10 @@ bool load_next(struct sim_client *c, struct fs_request *rq)
 		return false;
 	s->issued++;
 	*rq = (struct fs_request){ .op = 0 };
+	if (s->swarm.files && s->swarm.looks && below(s, 1000) < s->swarm.looks) {
+		read_op(c, rq, true);
+		return true;
+	}
 	switch (s->swarm.files ? below(s, 8) : 0) {
 	case 0:
 	case 1:
@@ -277,7 +281,7 @@ bool load_next(struct sim_client *c, struct fs_request *rq)
 		break;
 	case 2:
 	case 3:
-		read_op(c, rq);
+		read_op(c, rq, false);
 		break;
 	case 4:
 	case 5:
@@ -359,7 +363,7 @@ void load_answered(struct sim_client *c, struct sim_op *op)
 		return;
 	if (op->status == 0) {
 		SIM_CHECK(s, fs_reply_decode(&reply, op->reply.data, op->reply.len) == 0);
-		if (reply.has_attr)
+		if (reply.has_attr && op->op != FS_RENAME)
 			learn(s->load, &reply.attr);
 		if (is_log_read(op))
 			check_records(s, "a read", reply.data, reply.data_len, op->floor);

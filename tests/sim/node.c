@@ -249,6 +249,9 @@ static void start_replica(struct sim_node *node, const struct store_boot *boot,
 	node->replica = replica_new(&options, boot, state, &sim_replica_ops, node, &err);
 	if (!node->replica)
 		sim_fail(s, "node %llu: %s", (unsigned long long)node->id, err.text);
+	node->board = fs_board_new(boot->last_index, NULL, &err);
+	fs_board_own(node->board);
+	replica_set_board(node->replica, node->board, -1);
 }
 
 /* It does not come up. Its disk is to blame, or the run has failed. */
@@ -417,6 +420,9 @@ void node_end(struct sim_node *node, enum node_end how)
 		drop_jobs(&node->queues[k]);
 	replica_free(node->replica);
 	node->replica = NULL;
+	fs_board_disown(node->board);
+	fs_board_close(node->board);
+	node->board = NULL;
 	kv_slot_release(&node->shared.slot);
 	store_close(node->store);
 	node->store = NULL;

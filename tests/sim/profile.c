@@ -117,4 +117,6 @@ void profile_draw(struct sim *s)
 		w->profile = "laggards";
 		lean_on_laggards(s, w);
 	}
+	w->known_max = draw(s, 1, 30);
+	w->looks = draw(s, 0, 2) ? 0 : (unsigned)draw(s, 200, 800);
 }

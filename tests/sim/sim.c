@@ -160,6 +160,7 @@ static void print_counts(const struct sim_counts *c)
 	printf(", " N(errors));
 	printf(", " N(given_up));
 	printf(", " N(reads));
+	printf(", " N(known));
 	printf(", " N(resends));
 	printf(", " N(entries));
 	printf(", " N(judged));

@@ -23,6 +23,7 @@
 
 #include "base/list.h"
 #include "base/prng.h"
+#include "fs/fuse/lcache.h"
 #include "net/net.h"
 #include "node/replica_internal.h"
 #include "node/worker.h"
@@ -59,6 +60,8 @@ struct swarm {
 	uint64_t chaos_ns;     /* how long faults go on */
 	unsigned inflight_max; /* operations that one client has under way */
 	unsigned think_ms;     /* between two operations of a client, at most */
+	size_t known_max;      /* attributes, and names, that a client remembers */
+	unsigned looks;        /* operations that are LOOKUP or GETATTR in any case (per mille) */
 	/* net */
 	uint64_t delay_min_ns, delay_max_ns;
 	unsigned loss, dup, reorder;
@@ -214,6 +217,7 @@ struct sim_node {
 	struct list queues[WORKER_COUNT];
 	uint64_t stuck_until[WORKER_COUNT];
 	struct replica *replica;
+	struct fs_board *board;
 	struct list coros; /* of threads that the store made */
 	struct sim_shadow shadow;
 	uint64_t seen_term; /* the last one in which it led */
@@ -276,6 +280,8 @@ struct sim_client {
 	bool ghost;           /* somebody goes on in its place, and it does not know */
 	bool replaces;        /* its first operation ends the session of `before` */
 	size_t before;
+	struct sim_node *machine; /* whose board it sees; NULL: none's */
+	struct lcache known;
 };
 
 /* ---- the run --------------------------------------------------------------------------------------- */
@@ -290,7 +296,7 @@ struct sim_committed {
 struct sim_counts {
 	uint64_t steps, ops, acked, errors, given_up, resends, reads;
 	uint64_t elections, crashes, clean_stops, stopped, refused, cuts, pauses, stuck, moves,
-		transfers, deaths, expired, slept, replaced, changes_of_members;
+		transfers, deaths, expired, slept, replaced, changes_of_members, known;
 	uint64_t frames, lost, doubled, reordered, broken;
 	uint64_t snapshots, installs, bulk_calls, bulk_lost, bulk_damaged, power_losses,
 		disk_faults;

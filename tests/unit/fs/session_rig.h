@@ -193,7 +193,8 @@ static inline void on_answer(void *ctx, int status, const struct fs_reply *reply
 		atomic_int calls, status;
 	} *r = ctx;
 
-	assert_true((reply != NULL) == (status == 0));
+	assert_true(reply != NULL || status != 0);
+	assert_true(status == 0 || !reply || (!reply->has_attr && reply->data_len == 0));
 	atomic_store(&r->status, status);
 	atomic_fetch_add(&r->calls, 1);
 }

@@ -103,7 +103,9 @@ static void each_type_has_its_form(void **state)
 		{ FS_MSG_STATE, 8, 0, -EPROTO },
 		{ FS_MSG_KEPT, 0, 0, 0 },
 		{ FS_MSG_KEPT, 1, 0, -EPROTO },
-		{ FS_MSG_KEPT + 1, 0, 0, -EPROTO },
+		{ FS_MSG_BOARD, 0, 0, 0 },
+		{ FS_MSG_BOARD, 8, 0, -EPROTO },
+		{ FS_MSG_BOARD + 1, 0, 0, -EPROTO },
 		{ 255, 0, 0, -EPROTO },
 	};
 	static const uint8_t body[16];
