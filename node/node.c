@@ -1,5 +1,6 @@
 /* node.c - see node.h: opening, starting, stopping a node in the right order. */
 #include <sodium.h>
+#include <sys/eventfd.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -193,6 +194,8 @@ static void node_release(struct node *node, bool loop_made)
 		kv_slot_release(&node->shared.slot);
 		store_close(node->store);
 	}
+	if (node->wake_fd >= 0)
+		close(node->wake_fd);
 	queue_release(&node->done);
 	queue_release(&node->commands);
 	pthread_cond_destroy(&node->changed);
@@ -210,7 +213,7 @@ int node_start(const struct node_options *options, struct node **out, struct err
 	set_defaults(&node->options);
 	node->started_ms = clock_boot_ms();
 	node->links = HTABLE_INIT;
-	node->board_fd = -1;
+	node->board_fd = node->wake_fd = -1;
 	queue_init(&node->done);
 	queue_init(&node->commands);
 	pthread_mutex_init(&node->lock, NULL);
@@ -218,6 +221,11 @@ int node_start(const struct node_options *options, struct node **out, struct err
 	atomic_init(&node->shared.stopping, false);
 	if (sodium_init() < 0) {
 		ret = err_set(err, -EIO, "libsodium cannot be initialised");
+		goto fail;
+	}
+	node->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (node->wake_fd < 0) {
+		ret = err_set(err, -errno, "cannot make an eventfd: %s", strerror(errno));
 		goto fail;
 	}
 	ret = open_store(node, err);

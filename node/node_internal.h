@@ -92,7 +92,8 @@ struct node {
 
 	/* the loop; node thread only */
 	uv_loop_t loop;
-	uv_async_t wake;
+	int wake_fd; /* eventfd: something is in done or commands */
+	uv_poll_t wake;
 	uv_timer_t timer;
 	uv_prepare_t prepare;
 	struct net_server *tcp, *local;
