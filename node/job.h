@@ -105,15 +105,18 @@ struct job_apply {
 	struct job job;
 	struct raft_entry *entries; /* with references */
 	size_t entry_count;
-	struct apply_answer *answers; /* out */
+	struct apply_answer *answers;
 	size_t answer_count;
-	struct apply_session *session_changes; /* out, in order */
+	struct apply_session *session_changes; /* in order */
 	size_t session_change_count;
 	uint64_t session_count; /* out: in the state */
-	bool orphans; /* out: an orphan or a large truncate appeared or moved */
-	uint64_t *unlocked; /* out: inodes of whose locks some went or changed */
+	bool orphans; /* an orphan or a large truncate appeared or moved */
+	uint64_t *unlocked; /* inodes of whose locks some went or changed */
 	size_t unlocked_count;
 };
+
+/* Fills in what borrows from the entries, or tells of them: all but session_count. */
+void job_apply_collect(struct job_apply *apply);
 
 struct job_checkpoint {
 	struct job job;

@@ -128,6 +128,12 @@ static void carry_out_apply(struct replica *r, struct raft_output *out)
 	apply = job_new(JOB_APPLY, sizeof(*apply));
 	apply->entries = copy_entries(&out->apply);
 	apply->entry_count = out->apply.count;
+	job_apply_collect(apply);
+	/*
+	 * Committed and in our log, so the answers stand, whatever becomes of this process. Who reads here later
+	 * waits until it is applied, as a round's index is at least our commit index.
+	 */
+	client_answers(r, apply->answers, apply->answer_count);
 	replica_submit(r, WORKER_APPLY, &apply->job);
 }
 
@@ -264,7 +270,7 @@ static void carry_out(struct replica *r, struct raft_output *out)
 	for (size_t i = 0; i < out->send.count; i++)
 		send_message(r, &out->send.v[i]);
 	r->commit_index = max_u64(r->commit_index, out->commit_index);
-	carry_out_apply(r, out);
+	carry_out_apply(r, out); /* behind the commit index: its answers may be read by at once */
 	carry_out_load(r, out);
 	for (size_t i = 0; i < out->read_count; i++)
 		client_on_read_result(r, &out->reads[i]);
@@ -399,7 +405,6 @@ static void on_applied(struct replica *r, struct job_apply *apply)
 	r->dirty = true;
 	upkeep_count_applied(r, apply);
 	sessions_applied(r, apply);
-	client_answers(r, apply->answers, apply->answer_count);
 	waits_applied(r, apply);
 	if (apply->orphans)
 		r->orphans.pending = true;

@@ -19,24 +19,33 @@ static void one_node_alone_leads_and_answers(void **state)
 	rig_free(rig);
 }
 
-static void change_on_a_follower_is_answered_after_its_own_apply(void **state)
+static void a_change_is_answered_when_committed_and_read_when_applied(void **state)
 {
 	struct rig *rig = rig_new(3, 2);
 	struct rig_node *f = rig_follower(rig, 0);
 	struct rig_client *c = rig_client(rig, f, false);
-	struct fs_request put = rig_kv_put("k", "v");
-	struct rig_op *op;
+	struct fs_request put = rig_kv_put("k", "v"), get = rig_kv_get("k");
+	struct rig_op *op, *read;
 
-	rig_hold(f, WORKER_APPLY, true);
+	rig_hold(f, WORKER_LOG, true);
 	op = rig_send(c, &put);
 	rig_pass(rig, 300);
-	/* Committed and applied elsewhere, even the leader has it: but this client's node has not. */
+	/* Committed and applied elsewhere, even the leader has it: but this client's node cannot tell yet. */
 	assert_string_equal(rig_local_get(rig_leader(rig), "k"), "v");
 	assert_false(op->done);
-	rig_hold(f, WORKER_APPLY, false);
-	rig_run(rig);
+	rig_hold(f, WORKER_APPLY, true);
+	rig_hold(f, WORKER_LOG, false);
+	rig_pass(rig, 300);
 	assert_true(op->done);
 	assert_int_equal(op->status, 0);
+	/* Whoever reads here waits for what was answered here. */
+	read = rig_send(c, &get);
+	rig_pass(rig, 300);
+	assert_false(read->done);
+	rig_hold(f, WORKER_APPLY, false);
+	rig_run(rig);
+	assert_true(read->done);
+	assert_memory_equal(read->reply.data, "v", 1);
 	assert_string_equal(rig_local_get(f, "k"), "v");
 	rig_settle_and_check(rig);
 	rig_free(rig);
@@ -589,14 +598,14 @@ static void a_closed_connection_is_answered_no_more(void **state)
 	struct rig_client *c = rig_client(rig, f, false);
 	struct fs_request put = rig_kv_append("k", "x");
 
-	rig_hold(f, WORKER_APPLY, true);
+	rig_hold(f, WORKER_LOG, true);
 	(void)rig_send(c, &put);
 	rig_run(rig);
 	assert_int_equal(rig_info(f).waiters, 1);
 	rig_client_move(c, NULL);
 	assert_int_equal(rig_info(f).waiters, 0);
 	assert_int_equal(rig_info(f).clients, 0);
-	rig_hold(f, WORKER_APPLY, false);
+	rig_hold(f, WORKER_LOG, false);
 	rig_settle_and_check(rig);
 	assert_string_equal(rig_local_get(f, "k"), "x");
 	rig_free(rig);
@@ -634,7 +643,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_node_alone_leads_and_answers),
-		cmocka_unit_test(change_on_a_follower_is_answered_after_its_own_apply),
+		cmocka_unit_test(a_change_is_answered_when_committed_and_read_when_applied),
 		cmocka_unit_test(every_mount_reads_its_own_writes),
 		cmocka_unit_test(a_read_on_a_follower_sees_every_acknowledged_write),
 		cmocka_unit_test(a_read_is_not_answered_by_a_node_that_is_cut_off),
