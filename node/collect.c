@@ -57,14 +57,15 @@ static void collect_unlocked(struct job_apply *apply, size_t *cap, uint64_t ino)
 	apply->unlocked[apply->unlocked_count++] = ino;
 }
 
-void job_apply_collect(struct job_apply *apply)
+void job_apply_collect(struct job_apply *apply, size_t from)
 {
-	size_t answers_cap = 0, sessions_cap = 0, unlocked_cap = 0;
+	size_t answers_cap = apply->answer_count, sessions_cap = apply->session_change_count;
+	size_t unlocked_cap = apply->unlocked_count;
 	struct kv_batch_head head;
 	struct kv_batch_iter it;
 	struct kv_mutation m;
 
-	for (size_t i = 0; i < apply->entry_count; i++) {
+	for (size_t i = from; i < apply->entry_count; i++) {
 		const struct raft_entry *e = &apply->entries[i];
 
 		if (e->type != RAFT_ENTRY_NORMAL || !e->data ||

@@ -115,8 +115,8 @@ struct job_apply {
 	size_t unlocked_count;
 };
 
-/* Fills in what borrows from the entries, or tells of them: all but session_count. */
-void job_apply_collect(struct job_apply *apply);
+/* Adds what borrows from the entries behind the first `from`, or tells of them: all but session_count. */
+void job_apply_collect(struct job_apply *apply, size_t from);
 
 struct job_checkpoint {
 	struct job job;

@@ -119,24 +119,6 @@ static void carry_out_log_work(struct replica *r, struct raft_output *out)
 	}
 }
 
-static void carry_out_apply(struct replica *r, struct raft_output *out)
-{
-	struct job_apply *apply;
-
-	if (out->apply.count == 0)
-		return;
-	apply = job_new(JOB_APPLY, sizeof(*apply));
-	apply->entries = copy_entries(&out->apply);
-	apply->entry_count = out->apply.count;
-	job_apply_collect(apply);
-	/*
-	 * Committed and in our log, so the answers stand, whatever becomes of this process. Who reads here later
-	 * waits until it is applied, as a round's index is at least our commit index.
-	 */
-	client_answers(r, apply->answers, apply->answer_count);
-	replica_submit(r, WORKER_APPLY, &apply->job);
-}
-
 static void carry_out_load(struct replica *r, struct raft_output *out)
 {
 	struct job_load *load;
@@ -192,7 +174,7 @@ static void restart_evaluator(struct replica *r, bool leader)
 	role->last_term = st.last_term;
 	role->sessions_max = r->options.sessions_max;
 	r->evaluating = leader;
-	r->evaluated_to = st.last_index;
+	r->evaluated_to = r->evaluates_above = st.last_index;
 	replica_submit(r, WORKER_EVALUATE, &role->job);
 }
 
@@ -260,6 +242,7 @@ static void on_role_changed(struct replica *r)
 	}
 	r->last_leader = st.leader;
 	r->last_term = st.term;
+	entries_flush(r);
 	client_on_leader_change(r);
 }
 
@@ -270,7 +253,7 @@ static void carry_out(struct replica *r, struct raft_output *out)
 	for (size_t i = 0; i < out->send.count; i++)
 		send_message(r, &out->send.v[i]);
 	r->commit_index = max_u64(r->commit_index, out->commit_index);
-	carry_out_apply(r, out); /* behind the commit index: its answers may be read by at once */
+	entries_carry_out(r, out); /* behind the commit index: its answers may be read by at once */
 	carry_out_load(r, out);
 	for (size_t i = 0; i < out->read_count; i++)
 		client_on_read_result(r, &out->reads[i]);
@@ -394,26 +377,6 @@ static void on_persisted(struct replica *r, struct job_persist *p)
 	replica_step(r, &in);
 }
 
-static void on_applied(struct replica *r, struct job_apply *apply)
-{
-	const struct raft_entry *last = &apply->entries[apply->entry_count - 1];
-	struct raft_input in = { .type = RAFT_IN_APPLIED };
-
-	r->applied_index = last->index;
-	r->applied_term = last->term;
-	r->apply_ms = replica_now(r);
-	r->dirty = true;
-	upkeep_count_applied(r, apply);
-	sessions_applied(r, apply);
-	waits_applied(r, apply);
-	if (apply->orphans)
-		r->orphans.pending = true;
-	in.applied.index = last->index;
-	job_free(&apply->job);
-	replica_step(r, &in);
-	replica_tell_evaluator(r);
-}
-
 static void on_loaded(struct replica *r, struct job_load *load)
 {
 	struct raft_input in = { .type = RAFT_IN_LOADED };
@@ -448,7 +411,7 @@ void replica_job_done(struct replica *r, struct job *job)
 		on_persisted(r, CONTAINER_OF(job, struct job_persist, job));
 		break;
 	case JOB_APPLY:
-		on_applied(r, CONTAINER_OF(job, struct job_apply, job));
+		entries_applied(r, CONTAINER_OF(job, struct job_apply, job));
 		break;
 	case JOB_CHECKPOINT:
 		upkeep_on_checkpoint(r, CONTAINER_OF(job, struct job_checkpoint, job));
@@ -510,6 +473,7 @@ void replica_tick(struct replica *r)
 	uint64_t now = replica_now(r);
 
 	replica_step(r, &in);
+	entries_flush(r);
 	if (now >= r->status_ms) {
 		r->status_ms = now + min_u64(STATUS_EVERY_MS, sessions_ttl_ms(r) / 6);
 		status_send(r);
@@ -703,6 +667,7 @@ void replica_free(struct replica *r)
 {
 	if (!r)
 		return;
+	entries_release(r);
 	client_release(r);
 	sessions_release(r);
 	orphans_release(r);

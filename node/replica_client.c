@@ -287,6 +287,7 @@ static void on_read(struct replica *r, uint64_t client_id, const struct fs_msg *
 	buf_put(&read->data, m->body, m->body_len);
 	list_add_tail(&r->gathering, &read->job.link);
 	r->reads_open++;
+	r->read_ms = replica_now(r);
 }
 
 static struct read_round *round_new(struct replica *r)
@@ -415,8 +416,10 @@ void client_finish_rounds(struct replica *r)
 		sessions_confirm_beats(r, &round->beats);
 		finish_answers(r, round);
 		MARK_IF(round->index > r->applied_index, "node.read.waits-for-apply");
-		if (round->index > r->applied_index)
+		if (round->index > r->applied_index) {
+			entries_flush(r);
 			continue;
+		}
 		list_for_each_safe(job, &round->jobs) {
 			struct job_read *read =
 				CONTAINER_OF(list_entry(job, struct job, link), struct job_read, job);

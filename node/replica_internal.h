@@ -140,6 +140,8 @@ struct replica {
 	/* progress */
 	struct list persisting; /* struct job_persist under way, in order */
 	uint64_t commit_index;
+	struct job_apply *held; /* entries not given to the worker yet; NULL: none */
+	size_t held_bytes;
 	uint64_t applied_index, applied_term;
 	bool loading;
 	uint64_t last_leader, last_term;
@@ -147,6 +149,7 @@ struct replica {
 	/* evaluation */
 	bool evaluating;
 	uint64_t evaluated_to; /* the evaluator takes this for the end of the log */
+	uint64_t evaluates_above; /* it began, or will, once this is applied */
 	uint64_t generation;
 	uint64_t read_ids;
 	bool growth_allowed;
@@ -158,6 +161,7 @@ struct replica {
 	struct list gathering_answers; /* struct confirm, likewise */
 	struct list rounds;    /* struct read_round, in order */
 	uint64_t reads_open;
+	uint64_t read_ms; /* when the last one came */
 	struct list waits; /* struct job_read that wait for a lock to go */
 	size_t wait_count;
 	uint64_t unlocked_index; /* applied here, when a lock went last */
@@ -214,6 +218,13 @@ void replica_fail(struct replica *r, const struct err *err);
 void replica_tell_evaluator(struct replica *r);
 /* An operation of the leader's own, by the evaluator. */
 void replica_evaluate_internal(struct replica *r, const struct fs_request *rq);
+
+/* entries.c */
+void entries_carry_out(struct replica *r, const struct raft_output *out);
+/* What was held back is applied now. */
+void entries_flush(struct replica *r);
+void entries_applied(struct replica *r, struct job_apply *apply); /* taken */
+void entries_release(struct replica *r);
 
 /* replica_client.c */
 void client_init(struct replica *r);

@@ -104,6 +104,11 @@ static void ops_send_peer(void *ctx, uint64_t node_id, uint8_t type, struct buf 
 
 static void ops_send_client(void *ctx, uint64_t client_id, struct buf *payload)
 {
+	struct sim_node *node = ctx;
+
+	/* Answers leave when their entries are committed, before they are handed to the worker. */
+	if (node->replica && node->replica->held)
+		check_apply_handed(node, node->replica->held);
 	check_said(ctx, client_id, payload);
 	client_to(ctx, client_id, payload);
 }
