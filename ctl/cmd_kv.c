@@ -4,20 +4,7 @@
 
 #include "ctl/ctl.h"
 #include "fs/fs_session.h"
-#include "net/net.h"
 #include "node/node.h"
-
-/* Is anybody there at all? A quick answer beats a long wait for a wrong address. */
-static int probe(const char *address, const struct ctl_args *args, struct err *err)
-{
-	struct net_hello hello = { .role = NET_ROLE_ADMIN };
-	struct net_hello answer;
-	struct net_call *call = NULL;
-	int ret = net_call_open(address, &hello, (uint32_t)args->timeout_ms, &call, &answer, err);
-
-	net_call_close(call);
-	return ret;
-}
 
 static int kv_call(const struct ctl_args *args, const struct fs_request *rq, struct fs_reply *reply,
 		   struct buf *hold)
@@ -31,7 +18,7 @@ static int kv_call(const struct ctl_args *args, const struct fs_request *rq, str
 	int ret;
 
 	ctl_address(args->node, address, sizeof(address));
-	if (sodium_init() < 0 || probe(address, args, &err) < 0)
+	if (sodium_init() < 0 || ctl_probe(args, &err) < 0)
 		return ctl_fail(&err);
 	randombytes_buf(so.uuid, sizeof(so.uuid));
 	remote = node_remote_new();

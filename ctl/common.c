@@ -58,6 +58,20 @@ void ctl_address(const char *node, char *out, size_t len)
 		snprintf(out, len, "%s", node);
 }
 
+int ctl_probe(const struct ctl_args *args, struct err *err)
+{
+	struct net_hello hello = { .role = NET_ROLE_ADMIN };
+	struct net_hello answer;
+	struct net_call *call = NULL;
+	char address[256];
+	int ret;
+
+	ctl_address(args->node, address, sizeof(address));
+	ret = net_call_open(address, &hello, (uint32_t)args->timeout_ms, &call, &answer, err);
+	net_call_close(call);
+	return ret;
+}
+
 int ctl_admin(const struct ctl_args *args, const char *request, struct json_object **answer,
 	      struct err *err)
 {

@@ -39,6 +39,8 @@ struct ctl_args {
 	uint64_t snapshot_interval;
 	uint64_t session_ttl_ms;
 	bool sessions;
+	uint64_t clients, connections, seconds, warmup_s, size; /* kv bench */
+	bool keep;
 	int operand_count;
 	char **operands;
 };
@@ -62,6 +64,8 @@ extern const size_t ctl_verb_count;
 int ctl_fail(struct err *err);
 /* "DIR", "PATH.sock", "host:port" or NULL (QUORUMFS_NODE, then /var/lib/quorumfs) -> address for net. */
 void ctl_address(const char *node, char *out, size_t len);
+/* Is anybody there at all? A quick answer beats a long wait for a wrong address. 0 or negative with err. */
+int ctl_probe(const struct ctl_args *args, struct err *err);
 /* Sends an admin request; *answer is the parsed object, json_object_put() it. 0 or negative with err. */
 int ctl_admin(const struct ctl_args *args, const char *request, struct json_object **answer,
 	      struct err *err);
@@ -88,10 +92,11 @@ int cmd_kv_get(const struct ctl_args *args);
 int cmd_kv_put(const struct ctl_args *args);
 int cmd_kv_append(const struct ctl_args *args);
 int cmd_kv_delete(const struct ctl_args *args);
+int cmd_kv_bench(const struct ctl_args *args);
 
 extern const struct opt ctl_init_options[], ctl_cluster_options[], ctl_node_options[],
-	ctl_status_options[], ctl_check_options[];
+	ctl_status_options[], ctl_check_options[], ctl_bench_options[];
 extern const size_t ctl_init_option_count, ctl_cluster_option_count, ctl_node_option_count,
-	ctl_status_option_count, ctl_check_option_count;
+	ctl_status_option_count, ctl_check_option_count, ctl_bench_option_count;
 
 #endif

@@ -66,6 +66,11 @@ static int run_verb(const struct ctl_verb *v, int argc, char **argv)
 		.snapshot_threshold = NODE_SNAPSHOT_THRESHOLD_DEFAULT,
 		.lease_ns = NODE_LEASE_NS_DEFAULT,
 		.session_ttl_ms = NODE_SESSION_TTL_MS_DEFAULT,
+		.clients = 1,
+		.connections = 1,
+		.seconds = 5,
+		.warmup_s = 1,
+		.size = 256,
 	};
 	struct err err = ERR_INIT;
 

@@ -69,6 +69,23 @@ const struct opt ctl_check_options[] = {
 };
 const size_t ctl_check_option_count = ARRAY_SIZE(ctl_check_options);
 
+const struct opt ctl_bench_options[] = {
+	NODE, TIMEOUT, FORMAT,
+	{ .name = "clients", .kind = OPT_U64, .offset = AT(clients), .value = "N", .def = "1",
+	  .help = "clients, each with one operation under way", .min = 1, .max = 4096 },
+	{ .name = "connections", .kind = OPT_U64, .offset = AT(connections), .value = "N", .def = "1",
+	  .help = "connections that the clients share, at most one each", .min = 1, .max = 256 },
+	{ .name = "seconds", .kind = OPT_U64, .offset = AT(seconds), .value = "S", .def = "5",
+	  .help = "measure for this long", .min = 1, .max = 86400 },
+	{ .name = "warmup", .kind = OPT_U64, .offset = AT(warmup_s), .value = "S", .def = "1",
+	  .help = "run for this long before", .max = 3600 },
+	{ .name = "size", .kind = OPT_SIZE, .offset = AT(size), .value = "BYTES", .def = "256",
+	  .help = "of each value", .max = KV_VALUE_MAX },
+	{ .name = "keep", .kind = OPT_FLAG, .offset = AT(keep), .help = "leave the keys" },
+	HELP,
+};
+const size_t ctl_bench_option_count = ARRAY_SIZE(ctl_bench_options);
+
 #define OPTIONS(table) .options = table, .option_count = ARRAY_SIZE(table)
 
 const struct ctl_verb ctl_verbs[] = {
@@ -111,5 +128,10 @@ const struct ctl_verb ctl_verbs[] = {
 	  OPTIONS(ctl_node_options), .min_operands = 1, .max_operands = 2, .run = cmd_kv_append },
 	{ .name = "kv delete", .group = "KEYS", .operands = "KEY", .summary = "delete KEY",
 	  OPTIONS(ctl_node_options), .min_operands = 1, .max_operands = 1, .run = cmd_kv_delete },
+	{ .name = "kv bench", .group = "KEYS", .operands = "put|get|mixed", .summary = "measure operations on keys",
+	  .text = "Each client has one key of its own below bench/, removed at the end, and asks\n"
+		  "again as soon as it is answered. Puts are durable on a majority when they are\n"
+		  "answered, gets are linearizable, as those of the other verbs.\n",
+	  OPTIONS(ctl_bench_options), .min_operands = 1, .max_operands = 1, .run = cmd_kv_bench },
 };
 const size_t ctl_verb_count = ARRAY_SIZE(ctl_verbs);
