@@ -300,8 +300,7 @@ static int run(struct bench *b)
 	run_round(b, FS_KV_PUT);
 	if (b->errors == 0)
 		run_round(b, 0);
-	if (b->us_count > 0)
-		print_result(b);
+	print_result(b);
 	if (b->errors > 0)
 		code = fail(b);
 	else if (!b->args->keep)

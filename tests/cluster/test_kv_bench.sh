@@ -36,7 +36,8 @@ quorumfs kv bench put --clients=0 2>"$T/err"
 
 l=$(leader)
 for n in 1 2 3; do [ $n = "$l" ] || node_kill $n; done
-quorumfs kv bench put --seconds=1 --timeout=1000 >"$T/out" 2>"$T/err"
+quorumfs kv bench put --clients=5 --seconds=1 --timeout=1000 --json >"$T/out" 2>"$T/err"
 code=$?
+[ "$(field errors)" = 5 ] && [ "$(field operations)" = 0 ] || fail "without quorum: $(cat "$T/out")"
 [ $code = 4 ] && grep -q "no quorum" "$T/err" || fail "without quorum: exit $code, $(cat "$T/err")"
 say "without quorum: $(head -1 "$T/err")"
