@@ -82,6 +82,8 @@ ORACLE_SOURCES := $(wildcard tests/oracle/test_*.c)
 # Programs that test scripts call; they find them in $$BUILD/tests/<kind>/.
 HELPER_SOURCES := $(wildcard tests/posix/*.c tests/cluster/*.c tests/chaos/*.c tests/bad-input/*.c \
 	bench/*.c)
+# bench/work: a program of several files; bench/etcd shares its way of running threads.
+BENCH_WORK_SOURCES := $(wildcard bench/work_*.c)
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
 SEED_SOURCES := tests/fuzz/make_seeds.c
 TEST_SOURCES := $(sort $(TESTLIB_SOURCES) $(UNIT_SOURCES) $(FAULT_SOURCES) $(SIM_SOURCES) \
@@ -107,7 +109,7 @@ UNIT_PROGRAMS := $(call programs_of,$(UNIT_SOURCES))
 FAULT_PROGRAMS := $(call programs_of,$(FAULT_SOURCES))
 SIM_PROGRAMS := $(call programs_of,$(SIM_SOURCES))
 ORACLE_PROGRAMS := $(call programs_of,$(ORACLE_SOURCES))
-HELPER_PROGRAMS := $(call programs_of,$(HELPER_SOURCES)) $(BUILD)/tests/posix/multi/multi
+HELPER_PROGRAMS := $(call programs_of,$(filter-out bench/work_%.c,$(HELPER_SOURCES))) $(BUILD)/tests/posix/multi/multi
 FUZZ_PROGRAMS := $(call programs_of,$(FUZZ_SOURCES))
 HISTORY_PROGRAMS := $(call programs_of,$(HISTORY_MAINS))
 HISTORY_TEST_PROGRAMS := $(call programs_of,$(HISTORY_TESTS))
@@ -221,6 +223,9 @@ $(BUILD)/tests/fault/%: $(BUILD)/obj/tests/fault/%.o $(call shared_objects,fault
 $(BUILD)/tests/posix/multi/multi: $(call objects_of,$(MULTI_SOURCES)) $(BUILD)/lib/libbase.a
 	$(call link)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TESTLIB) $(call archives,all)
+	$(call link)
+$(BUILD)/bench/work $(BUILD)/bench/etcd: $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o \
+		$(call objects_of,$(BENCH_WORK_SOURCES)) $(BUILD)/lib/libbase.a
 	$(call link)
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(call archives,all)
 	$(call link)
@@ -396,9 +401,9 @@ else
 endif
 
 .PHONY: bench
-bench: ## local disk, one node, three nodes side by side (as root): rates and ratios
+bench: ## three nodes beside local disk, passthrough and peers (as root; ARGS="--help"): rates and ratios
 	@$(MAKE) $(PARALLEL) helper-programs
-	@BUILD=$(abspath $(BUILD)) bench/run.sh
+	@BUILD=$(abspath $(BUILD)) bench/compare $(ARGS)
 
 .PHONY: check check-installed build-gcc build-clang
 build-gcc:
