@@ -250,10 +250,11 @@ static void carry_out(struct replica *r, struct raft_output *out)
 {
 	board_carry_out(r, out);
 	carry_out_log_work(r, out);
+	r->commit_index = max_u64(r->commit_index, out->commit_index);
+	/* Behind the commit index, for its answers may be read by at once; before the others are told, who wait for nothing. */
+	entries_carry_out(r, out);
 	for (size_t i = 0; i < out->send.count; i++)
 		send_message(r, &out->send.v[i]);
-	r->commit_index = max_u64(r->commit_index, out->commit_index);
-	entries_carry_out(r, out); /* behind the commit index: its answers may be read by at once */
 	carry_out_load(r, out);
 	for (size_t i = 0; i < out->read_count; i++)
 		client_on_read_result(r, &out->reads[i]);
