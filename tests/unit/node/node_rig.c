@@ -188,6 +188,9 @@ static void open_replica(struct rig_node *node, struct kv *kv, const struct stor
 	node->replica = replica_new(&options, boot, &meta, &rig_ops, node, &err);
 	if (!node->replica)
 		fail_msg("%s; replay: SEED=%llu", err.text, (unsigned long long)rig->seed);
+	node->board = fs_board_new(boot->last_index, NULL, &err);
+	assert_non_null(node->board);
+	replica_set_board(node->replica, node->board, -1);
 }
 
 void rig_start(struct rig_node *node)
@@ -232,6 +235,7 @@ void rig_crash(struct rig_node *node)
 	rig_clients_of_dead_node(rig, node);
 	replica_free(node->replica);
 	node->replica = NULL;
+	fs_board_close(node->board);
 	for (int k = 0; k < WORKER_COUNT; k++) {
 		drop_jobs(&node->queues[k]);
 		worker_release(&node->workers[k]);

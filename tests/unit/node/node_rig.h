@@ -66,6 +66,7 @@ struct rig_node {
 	bool held[WORKER_COUNT];
 	struct list done;
 	struct replica *replica;
+	struct fs_board *board;
 	struct rig_fetch fetch;
 	uint64_t fetches, chunks_pulled; /* since it was started */
 	struct store_space fake_space;   /* total_bytes 0: the real one */

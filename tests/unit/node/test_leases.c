@@ -150,6 +150,43 @@ static void nobody_who_does_not_read_holds_up_commits(void **state)
 	rig_free(rig);
 }
 
+/* A successor who heard this node in its term waits for nobody here. */
+static void a_board_ends_with_the_lease_it_tells_of(void **state)
+{
+	struct rig *rig = with_leases(3, 6);
+	struct rig_node *leader = rig_leader(rig), *f = rig_follower(rig, 0);
+	struct rig_client *reader = rig_client(rig, f, false);
+	uint64_t term = rig_info(f).raft.term;
+
+	warm_up(rig, reader);
+	assert_true(f->board->until_ns > 0);
+	assert_int_equal(f->board->until_ns, raft_lease_end_ns(f->replica->raft));
+	rig_crash(leader);
+	for (int i = 0; i < 200 && rig_info(f).raft.term == term; i++)
+		rig_pass(rig, RIG_TICK_MS);
+	assert_true(rig_info(f).raft.term > term);
+	assert_int_equal(f->board->until_ns, raft_lease_end_ns(f->replica->raft));
+	rig_free(rig);
+}
+
+static void a_board_tells_of_an_entry_before_its_node_answers_for_it(void **state)
+{
+	struct rig *rig = with_leases(3, 7);
+	struct rig_node *f = rig_follower(rig, 0);
+	struct rig_client *c = rig_client(rig, rig_leader(rig), false);
+	struct fs_request make = { .op = FS_MKDIR, .ino = FS_ROOT_INO, .name = "d", .name_len = 1, .mode = 0755 };
+	uint32_t slot = fs_slot_of_name(FS_ROOT_INO, "d", 1);
+	uint64_t before = fs_board_changed(f->board, slot);
+
+	rig_hold(f, WORKER_LOG, true);
+	assert_int_equal(rig_call(c, &make)->status, 0);
+	assert_true(fs_board_changed(f->board, slot) > before);
+	assert_true(fs_board_changed(f->board, fs_slot_of_ino(FS_ROOT_INO)) > before);
+	rig_hold(f, WORKER_LOG, false);
+	rig_settle_and_check(rig);
+	rig_free(rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +195,8 @@ int main(void)
 		cmocka_unit_test(an_acknowledged_write_is_seen_at_once_under_every_lease),
 		cmocka_unit_test(a_node_that_leaves_gives_its_lease_back),
 		cmocka_unit_test(nobody_who_does_not_read_holds_up_commits),
+		cmocka_unit_test(a_board_ends_with_the_lease_it_tells_of),
+		cmocka_unit_test(a_board_tells_of_an_entry_before_its_node_answers_for_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
