@@ -309,14 +309,14 @@ static bool propose(struct replica *r, struct job_eval_result *res)
 	MARK_IF(ret == 0 && out.propose_result == RAFT_PROPOSE_TRANSFERRING,
 		"node.propose.kept-during-transfer");
 	MARK_IF(ret == -EAGAIN, "node.propose.kept-while-busy");
-	if (ret == -EAGAIN || (ret == 0 && (out.propose_result == RAFT_PROPOSE_BUSY ||
-					    out.propose_result == RAFT_PROPOSE_TRANSFERRING)))
-		return false;
 	if (ret < 0)
-		return true;
+		return ret != -EAGAIN;
 	if (out.propose_result == RAFT_PROPOSE_APPENDED)
 		r->evaluated_to = out.last_index;
+	/* Also of a step that appended nothing: it may ask for entries, or have found a commit that waited for time. */
 	carry_out(r, &out);
+	if (out.propose_result == RAFT_PROPOSE_BUSY || out.propose_result == RAFT_PROPOSE_TRANSFERRING)
+		return false;
 	MARK_IF(out.propose_result == RAFT_PROPOSE_SUPERSEDED, "node.propose.superseded");
 	if (out.propose_result != RAFT_PROPOSE_APPENDED && res->generation == r->generation)
 		restart_evaluator(r, replica_is_leader(r));

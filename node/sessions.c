@@ -395,9 +395,15 @@ struct session *sessions_find(struct replica *r, const uint8_t uuid[KV_UUID_SIZE
 
 void sessions_on_beat(struct replica *r, uint64_t node, uint64_t number, struct buf *ended)
 {
+	bool settled = r->evaluating && r->applied_index >= r->evaluates_above;
 	struct beat *b;
 
-	if (r->evaluating && number != 0) {
+	/*
+	 * An earlier leader may have ended any of them by an entry that is not applied here yet. The node says the same
+	 * again.
+	 */
+	MARK_IF(r->evaluating && !settled, "node.sessions.beat-before-own-entry");
+	if (settled && number != 0) {
 		b = mem_calloc(1, sizeof(*b));
 		b->node = node;
 		b->number = number;

@@ -492,6 +492,31 @@ static void a_deposed_leader_keeps_nobody(void **state)
 	rig_free(rig);
 }
 
+/* Its log may hold the end of any session, proposed by its predecessor, committed and not applied yet. */
+static void a_new_leader_keeps_nobody_before_its_own_entry_is_applied(void **state)
+{
+	struct rig *rig = rig_new(3, 36);
+	struct rig_node *old = rig_leader(rig), *next = rig_follower(rig, 0);
+	struct rig_client *c = rig_client(rig, next, true);
+	unsigned kept;
+
+	put(c, "c", "1");
+	rig_pass(rig, 3000);
+	assert_true(c->kept > 0);
+	rig_hold(next, WORKER_APPLY, true);
+	assert_int_equal(replica_transfer(old->replica, next->id), 0);
+	rig_pass(rig, 300);
+	assert_true(next->replica->evaluating);
+	kept = c->kept;
+	rig_pass(rig, 6000);
+	assert_int_equal(c->kept, kept);
+	rig_hold(next, WORKER_APPLY, false);
+	rig_pass(rig, 6000);
+	assert_true(c->kept > kept);
+	rig_settle_and_check(rig);
+	rig_free(rig);
+}
+
 /* ---- images ----------------------------------------------------------------------------------------------- */
 
 /* The node's waiters are answered from the table that came with the image, and by it alone. */
@@ -658,6 +683,7 @@ int main(void)
 		cmocka_unit_test(one_heard_before_the_clock_is_looked_at_is_heard_now),
 		cmocka_unit_test(log_time_stands_still_without_a_leader),
 		cmocka_unit_test(a_deposed_leader_keeps_nobody),
+		cmocka_unit_test(a_new_leader_keeps_nobody_before_its_own_entry_is_applied),
 		cmocka_unit_test(an_image_brings_the_table_and_what_ended_stays_ended),
 		cmocka_unit_test(a_full_table_refuses_newcomers_until_somebody_ends),
 		cmocka_unit_test(the_leader_can_tell_who_there_is),
