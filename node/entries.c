@@ -56,7 +56,8 @@ void entries_carry_out(struct replica *r, const struct raft_output *out)
 		r->held = job_new(JOB_APPLY, sizeof(*r->held));
 	answered = r->held->answer_count;
 	hold(r, &out->apply);
-	client_answers(r, r->held->answers + answered, r->held->answer_count - answered);
+	if (r->held->answer_count > answered)
+		client_answers(r, r->held->answers + answered, r->held->answer_count - answered);
 	if (is_wanted(r, replica_now(r)))
 		entries_flush(r);
 	else

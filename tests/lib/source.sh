@@ -94,7 +94,7 @@ work_on_tree() {
 	for p in "$d" "$local/out" "$1/back"; do
 		(cd "$p" && find . -printf '%p %y %m %U %G %T@ %n %l\n' | sort) >"$T/list.${p##*/}"
 	done
-	cmp "$T/list.work" "$T/list.out" && cmp "$T/list.work" "$T/list.back" ||
+	diff "$T/list.work" "$T/list.out" && diff "$T/list.work" "$T/list.back" ||
 		fail "modes, times, symlinks or hard links differ"
 	[ "$(stat -c %i "$1/back/gawk")" = "$(stat -c %i "$1/back/gawk-link")" ] || fail "hard link lost"
 }

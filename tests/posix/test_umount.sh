@@ -112,6 +112,7 @@ mount_node 1
 [ "$(cat "$F")" = one ] || fail "lost after umount -f"
 # Without quorum umount -f is the way out: whoever waits gets an error, and it returns.
 kill -STOP "${PID[1]}"
+sleep 0.5 # until the lease is over, what the mount was told is answered without the node
 cat "$F" >/dev/null 2>"$T/cat.err" &
 reader=$!
 sleep 0.5
