@@ -88,8 +88,9 @@ work_on_tree() {
 	step "git init, add, commit, fsck" bash -c "cd $d && git init -q && git add -A -f &&
 		git -c user.name=t -c user.email=t@example.org commit -q -m all && git fsck --full --strict && git status --short | (! grep .)"
 	ln "$d/gawk" "$d/gawk-link" && ln -s gawk "$d/gawk-symlink"
-	step "rsync to a local disk" rsync -aHAX "$d/" "$local/out/"
-	step "rsync back" rsync -aHAX "$local/out/" "$1/back/"
+	# Without --modify-window=-1 a copy that was made in the second of the original's last change keeps its own time.
+	step "rsync to a local disk" rsync -aHAX --modify-window=-1 "$d/" "$local/out/"
+	step "rsync back" rsync -aHAX --modify-window=-1 "$local/out/" "$1/back/"
 	step "diff -r" bash -c "diff -r --no-dereference $d $local/out && diff -r --no-dereference $d $1/back"
 	for p in "$d" "$local/out" "$1/back"; do
 		(cd "$p" && find . -printf '%p %y %m %U %G %T@ %n %l\n' | sort) >"$T/list.${p##*/}"

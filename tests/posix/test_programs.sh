@@ -83,7 +83,7 @@ odd_tree() { # DIR
 copies() {
 	local d
 	local tar=(tar --xattrs "--xattrs-include=*" --acls -S -p --numeric-owner)
-	local rsync=(rsync -aHAXS --numeric-ids)
+	local rsync=(rsync -aHAXS --numeric-ids --modify-window=-1)
 
 	step "cp -a" cp -a "$L/tree" "$M/cp"
 	same "cp -a" "$L/tree" "$M/cp"

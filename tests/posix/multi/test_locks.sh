@@ -11,7 +11,7 @@ for n in 1 2 3; do mount_node $n; done
 for l in a b c; do locker $l; done
 locker a2 # another process on the mount of a
 
-entries() { status_of "$(leader)" applied_index; }
+entries() { status_of "$(leader)" last_index; }
 
 say "conflicts"
 echo 0123456789 >"$T/m1/f"
