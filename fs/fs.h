@@ -49,10 +49,11 @@ enum fs_op {
 	FS_ACCESS,     /* ino, mode: 4 read, 2 write, 1 execute: 0 or -EACCES */
 	/* changes */
 	FS_SETATTR = 64, /* ino, valid, mode, uid2, gid2, size, atime, mtime, ino2 as in WRITE */
-	FS_CREATE,       /* ino = parent, name, mode, flags (O_EXCL, O_TRUNC), valid = umask */
+	FS_CREATE,       /* ino = parent, name, mode, flags (O_EXCL, O_TRUNC), valid = umask; size > 0: a new file
+			  * is wanted with a delegation that reserves so many bytes, if that may be (reply.delegation) */
 	FS_OPEN_TRUNC,   /* ino: open with O_TRUNC */
 	FS_WRITE,        /* ino, offset, data, flags (O_APPEND: offset is ignored), ino2 = session id whose locks
-			  * it relies on, or 0: -ENOLCK in any other session */
+			  * it relies on, or 0: -ENOLCK in any other session; size as in CREATE */
 	FS_MKDIR,        /* ino = parent, name, mode, valid = umask */
 	FS_RMDIR,        /* ino = parent, name */
 	FS_UNLINK,       /* ino = parent, name */
@@ -78,7 +79,11 @@ enum fs_op {
 			   * ino2 as in WRITE */
 	FS_COPY_RANGE,    /* ino, offset, size, ino2, data = le64 offset there; count 0: end of file */
 	FS_TMPFILE,       /* ino = directory, mode, flags (O_EXCL: never to be linked), valid = umask: a file
-			   * without a name, an orphan from the beginning */
+			   * without a name, an orphan from the beginning; size as in CREATE */
+	FS_GATHERED,      /* ino, ino2 = number of the delegation, data = extents, mtime as the holder shows it, flags:
+			   * what was gathered. -EKEYREVOKED: the session does not have that delegation (any more) */
+	FS_DELEGATION_RETURN, /* data: le64 ino and le64 number, FS_DELEGATIONS_AT_ONCE of them at most: not needed any
+			       * more; those that are not there are none the worse */
 	/* the leader's own, never from clients */
 	FS_ORPHAN_HOLD = 128, /* ino, data = list of le64 session ids that hold it open */
 	FS_RECLAIM,           /* ino, flags: drop up to FS_RECLAIM_BLOCKS blocks, finally the inode */
@@ -86,7 +91,41 @@ enum fs_op {
 	FS_SESSION_END,       /* data: names of sessions that end; they hold nothing any more. Reply, and that of
 			       * SESSION_BEGIN: count = how many of them, from the first, lost all they had;
 			       * the others must not end with this entry */
+	FS_DELEGATION_REVOKE, /* as RETURN, of any session: its holder is silent */
 };
+
+/*
+ * A write delegation: its session may gather writes to the inode, and is the authority for its size and times until
+ * it gives it back or is known to be silent for longer than it may use it. Others' requests for the inode are
+ * FS_BLOCKED meanwhile. fs/ops/delegation.h
+ */
+struct fs_delegation {
+	uint64_t session;
+	uint64_t number; /* index of the entry that granted it; 0: none */
+	uint64_t bytes;  /* reserved: so much may be gathered and not answered */
+};
+
+#define FS_DELEGATION_LEASE_MS 3000u /* since the holder's last confirmed contact */
+#define FS_DELEGATION_BYTES_MAX (16u * 1024 * 1024)  /* that one reserves */
+#define FS_DELEGATED_BYTES_MAX (1024ull * 1024 * 1024) /* that all reserve */
+#define FS_DELEGATIONS_PER_SESSION 1024u             /* they all go in the entry that ends it */
+#define FS_DELEGATIONS_AT_ONCE 256u                  /* returned by one entry */
+#define FS_GATHERED_EXTENTS_MAX 1024u
+
+enum fs_gathered_flags {
+	FS_GATHERED_RETURN = 1, /* the delegation ends with this entry */
+};
+
+/* FS_GATHERED's data is a sequence of these, none empty, FS_IO_MAX bytes in all at most. */
+struct fs_extent {
+	uint64_t offset;
+	uint32_t len;
+	const uint8_t *data; /* borrowed */
+};
+#define FS_EXTENT_HEAD_SIZE 12u
+void fs_extent_encode(const struct fs_extent *e, struct buf *out);
+/* Advances *data and *len; false at the end or on damage. */
+bool fs_extent_next(const uint8_t **data, size_t *len, struct fs_extent *e);
 
 /* How requests name sessions: uuid, then le64 id. */
 #define FS_SESSION_NAME_SIZE (KV_UUID_SIZE + 8)
@@ -151,6 +190,7 @@ struct fs_reply {
 	size_t data_len;
 	bool has_dir;              /* CREATE, MKDIR, UNLINK, ...: dir is the parent after it */
 	struct fs_attr dir;
+	struct fs_delegation delegation; /* CREATE, WRITE, TMPFILE: granted; GATHERED: what is left of it */
 	uint64_t index; /* not encoded, known to the session: it shows the state as of this entry; 0: unknown */
 };
 
@@ -200,6 +240,8 @@ struct fs_stamp {
 	int64_t wall_ns;
 	uint64_t session_id;  /* whose request it is; 0: nobody's, or not known (reads) */
 	uint32_t step_blocks; /* how many blocks one entry drops at most; 0: FS_RECLAIM_BLOCKS */
+	uint64_t room_bytes;  /* that the state may still grow on the tightest node; 0: nothing is delegated */
+	bool no_delegation;   /* of this inode: it was recalled a moment ago */
 };
 
 enum fs_outcome {
@@ -212,6 +254,8 @@ struct fs_result {
 	enum fs_outcome outcome;
 	int status;           /* FS_ERROR: negative errno */
 	uint64_t blocked_ino;
+	struct fs_delegation blocked_by; /* to be recalled; number 0: it is none that is in the way */
+	bool frees;           /* a delegation ends: who was blocked by it may get on */
 	struct buf reply;     /* encoded struct fs_reply; the caller releases it */
 };
 
@@ -238,7 +282,7 @@ uint32_t fs_slot_of_ino(uint64_t ino);
 uint32_t fs_slot_of_name(uint64_t parent, const void *name, size_t len);
 bool fs_mutation_slot(const struct kv_mutation *m, uint32_t *slot);
 
-/* The inode on which a lock went or changed, so that somebody may get on who waits for it; 0: none. */
+/* The inode on which a lock went or changed, or whose delegation went, so that somebody may get on who waits; 0: none. */
 uint64_t fs_mutation_unlocks(const struct kv_mutation *m);
 
 /* Consistency of the whole tree: link counts, parents, orphans, counters, block references; text lines

@@ -11,13 +11,14 @@
 #include "base/cursor.h"
 
 #define REQUEST_VERSION 2
-#define REPLY_VERSION 2
+#define REPLY_VERSION 3
 
 enum reply_flags {
 	REPLY_HAS_ATTR = 1,
 	REPLY_CREATED = 2,
 	REPLY_HAS_DIR = 4,
-	REPLY_FLAGS = REPLY_HAS_ATTR | REPLY_CREATED | REPLY_HAS_DIR,
+	REPLY_DELEGATED = 8,
+	REPLY_FLAGS = REPLY_HAS_ATTR | REPLY_CREATED | REPLY_HAS_DIR | REPLY_DELEGATED,
 };
 
 /* ---- operations ----------------------------------------------------------------------------------- */
@@ -72,10 +73,13 @@ static const struct {
 	[FS_PUNCH] = { "punch", 0 },
 	[FS_COPY_RANGE] = { "copy-range", OP_GROWS },
 	[FS_TMPFILE] = { "tmpfile", OP_GROWS },
+	[FS_GATHERED] = { "gathered", 0 }, /* its room is reserved */
+	[FS_DELEGATION_RETURN] = { "delegation-return", 0 },
 	[FS_ORPHAN_HOLD] = { "orphan-hold", OP_INTERNAL },
 	[FS_RECLAIM] = { "reclaim", OP_INTERNAL },
 	[FS_MAKE_ROOT] = { "make-root", OP_INTERNAL },
 	[FS_SESSION_END] = { "session-end", OP_INTERNAL },
+	[FS_DELEGATION_REVOKE] = { "delegation-revoke", OP_INTERNAL },
 };
 
 static bool op_known(uint8_t op)
@@ -201,14 +205,17 @@ int fs_request_decode(struct fs_request *rq, const void *data, size_t len)
 
 /*
  * Reply.                                off size
- *   version, now 2                        0   1
+ *   version, now 3                        0   1
  *   flags: 1 attributes, 2 created,       1   1
- *     4 attributes of the directory
+ *     4 attributes of the directory,
+ *     8 delegation
  *   old data version                      2   8
  *   count                                10   8
  *   offset                               18   8
  *   attributes, if flagged               26  84
  *   the directory's, if flagged              84
+ *   delegation, if flagged: session,         24
+ *     number, bytes reserved, 8 each
  *   length n of data                          4
  *   data                                      n
  *
@@ -267,7 +274,8 @@ uint8_t *fs_reply_encode_room(const struct fs_reply *reply, size_t data_len, str
 	buf_put_u8(out, REPLY_VERSION);
 	buf_put_u8(out, (uint8_t)((reply->has_attr ? REPLY_HAS_ATTR : 0) |
 				  (reply->created ? REPLY_CREATED : 0) |
-				  (reply->has_dir ? REPLY_HAS_DIR : 0)));
+				  (reply->has_dir ? REPLY_HAS_DIR : 0) |
+				  (reply->delegation.number ? REPLY_DELEGATED : 0)));
 	buf_put_le64(out, reply->old_data_version);
 	buf_put_le64(out, reply->count);
 	buf_put_le64(out, reply->offset);
@@ -275,6 +283,11 @@ uint8_t *fs_reply_encode_room(const struct fs_reply *reply, size_t data_len, str
 		attr_encode(&reply->attr, out);
 	if (reply->has_dir)
 		attr_encode(&reply->dir, out);
+	if (reply->delegation.number) {
+		buf_put_le64(out, reply->delegation.session);
+		buf_put_le64(out, reply->delegation.number);
+		buf_put_le64(out, reply->delegation.bytes);
+	}
 	buf_put_le32(out, (uint32_t)data_len);
 	return buf_extend(out, data_len);
 }
@@ -305,8 +318,14 @@ int fs_reply_decode(struct fs_reply *reply, const void *data, size_t len)
 		attr_decode(&r.attr, &c);
 	if (r.has_dir)
 		attr_decode(&r.dir, &c);
+	if (flags & REPLY_DELEGATED) {
+		r.delegation.session = cursor_le64(&c);
+		r.delegation.number = cursor_le64(&c);
+		r.delegation.bytes = cursor_le64(&c);
+	}
 	r.data = cursor_bytes32(&c, &r.data_len);
-	if (version != REPLY_VERSION || (flags & ~REPLY_FLAGS) || !cursor_at_end(&c))
+	if (version != REPLY_VERSION || (flags & ~REPLY_FLAGS) || !cursor_at_end(&c) ||
+	    ((flags & REPLY_DELEGATED) && r.delegation.number == 0))
 		return -EPROTO;
 	*reply = r;
 	return 0;
@@ -358,6 +377,34 @@ bool fs_dirent_next(const uint8_t **data, size_t *len, struct fs_dirent *d)
 	if (!advance(&c, data, len))
 		return false;
 	*d = e;
+	return true;
+}
+
+/* ---- extents -------------------------------------------------------------------------------------- */
+
+/*
+ * Extent.                 off size
+ *   offset in the file      0   8
+ *   length n                8   4
+ *   bytes                  12   n
+ */
+void fs_extent_encode(const struct fs_extent *e, struct buf *out)
+{
+	buf_put_le64(out, e->offset);
+	buf_put_bytes32(out, e->data, e->len);
+}
+
+bool fs_extent_next(const uint8_t **data, size_t *len, struct fs_extent *e)
+{
+	struct cursor c = cursor_init(*data, *len);
+	struct fs_extent x = { .offset = cursor_le64(&c) };
+	size_t n;
+
+	x.data = cursor_bytes32(&c, &n);
+	x.len = (uint32_t)n;
+	if (!advance(&c, data, len))
+		return false;
+	*e = x;
 	return true;
 }
 

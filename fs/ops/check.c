@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "fs/ops/acl.h"
+#include "fs/ops/delegation.h"
 #include "fs/ops/key.h"
 #include "fs/ops/lock.h"
 #include "fs/ops/rec.h"
@@ -24,7 +25,7 @@ struct node {
 	/* Of a directory: dentries, order records, dentries that are directories. */
 	uint64_t entries, orders, subdirs;
 	uint64_t xattrs, xattr_bytes;
-	bool orphan, truncate; /* has such a record */
+	bool orphan, truncate, delegated; /* has such a record */
 	bool reaches_root;
 };
 
@@ -206,6 +207,17 @@ static int see_orphan(struct check *c, const struct key_parts *k, const uint8_t 
 	return 0;
 }
 
+static int see_delegation(struct check *c, const struct key_parts *k)
+{
+	struct node *n = find(c, k->ino);
+
+	if (n)
+		n->delegated = true;
+	else if (k->ino != 0)
+		PROBLEM(c, "delegation of inode %llu: there is no such inode", ULL(k->ino));
+	return 0;
+}
+
 static int see(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *value, size_t len)
 {
 	struct check *c = ctx;
@@ -227,6 +239,8 @@ static int see(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *val
 	case KEY_ORPHAN:
 	case KEY_TRUNCATE:
 		return see_orphan(c, &k, value, len);
+	case KEY_DELEGATION:
+		return see_delegation(c, &k);
 	default:
 		return 0; /* counters and locks are looked at last, user keys mean what they like */
 	}
@@ -313,6 +327,8 @@ static int check_inode(struct check *c, struct node *n)
 			n->rec.nlink, n->orphan ? "it is" : "it is not");
 	if (n->truncate != (n->rec.trunc_from != INODE_NO_TRUNCATE))
 		PROBLEM(c, "inode %llu: pending truncate and its record do not agree", ULL(n->ino));
+	if (n->delegated != ((n->rec.flags & INODE_DELEGATED) != 0))
+		PROBLEM(c, "inode %llu: its delegation and its record do not agree", ULL(n->ino));
 	if (n->rec.xattr_count != n->xattrs || n->rec.xattr_bytes != n->xattr_bytes)
 		PROBLEM(c, "inode %llu: %u attributes, but %llu are there", ULL(n->ino),
 			n->rec.xattr_count, ULL(n->xattrs));
@@ -426,6 +442,8 @@ int fs_check(struct kv_txn *txn, struct buf *out)
 		ret = check_counters(&c);
 	if (ret == 0)
 		ret = lock_check(txn, out, &c.problems);
+	if (ret == 0)
+		ret = delegation_check(txn, out, &c.problems);
 	if (ret == 0 && c.inode_count > 0 && !find(&c, FS_ROOT_INO))
 		PROBLEM(&c, "there is no root directory");
 	htable_each(&c.nodes, free_node, NULL);

@@ -2,6 +2,7 @@
 #include "fs/ops/eval.h"
 
 #include "base/mark.h"
+#include "fs/ops/delegation.h"
 #include "fs/ops/perm.h"
 #include "fs/request.h"
 
@@ -29,7 +30,8 @@ static const eval_fn eval_table[] = {
 	[FS_GETLK] = eval_getlk,         [FS_LOCK_WAIT] = eval_lock_wait,
 	[FS_SETLK] = eval_setlk,         [FS_LOCK_CANCEL] = eval_lock_cancel,
 	[FS_LOCK_RELEASE] = eval_lock_release, [FS_TMPFILE] = eval_tmpfile,
-	[FS_ACCESS] = eval_access,
+	[FS_ACCESS] = eval_access,       [FS_GATHERED] = eval_gathered,
+	[FS_DELEGATION_RETURN] = eval_delegation_return, [FS_DELEGATION_REVOKE] = eval_delegation_return,
 };
 
 int eval_store_error(int ret)
@@ -132,8 +134,10 @@ static int run(struct eval *ev)
 	}
 	if (op >= ARRAY_SIZE(eval_table) || !eval_table[op])
 		return -ENOSYS;
-	int ret = ev->rq->checked ? perm_check_request(ev) : 0;
+	int ret = fs_op_grows(op) ? delegation_leaves_room(ev) : 0;
 
+	if (ret == 0 && ev->rq->checked)
+		ret = perm_check_request(ev);
 	return ret == 0 ? eval_table[op](ev) : ret;
 }
 
@@ -171,10 +175,12 @@ int fs_eval(struct kv_txn *txn, const struct fs_request *rq, const struct fs_sta
 	*result = (struct fs_result){ .reply = BUF_INIT };
 	if (ret == 0) {
 		finish(&ev, result);
+		result->frees = ev.frees;
 		assert(!fs_op_is_read(rq->op) || kv_txn_is_empty(txn) == was_empty);
 	} else if (ret == EVAL_BLOCKED) {
 		result->outcome = FS_BLOCKED;
 		result->blocked_ino = ev.blocked_ino;
+		result->blocked_by = ev.blocked_by;
 		ret = 0;
 	} else if (ret != -EIO && ret != -EUCLEAN) {
 		assert(kv_txn_is_empty(txn) == was_empty);

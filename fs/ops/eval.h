@@ -6,7 +6,7 @@
  * ends the evaluation without an answer.
  *
  * Return values of operations and helpers: 0; EVAL_BLOCKED with ev->blocked_ino set; -EIO or -EUCLEAN
- * when the store failed or contradicts itself; any other negative errno is the answer to the client.
+ * when the store failed or contradicts itself; any other negative number, an errno, is the answer to the client.
  * Operations therefore never answer -EIO or -EUCLEAN themselves.
  */
 #ifndef FS_OPS_EVAL_H
@@ -18,7 +18,7 @@
 #include "fs/ops/key.h"
 #include "fs/ops/rec.h"
 
-#define EVAL_BLOCKED 1
+#define EVAL_BLOCKED (-4096) /* no errno */
 #define EVAL_OWNED_MAX 4 /* symlink targets that one operation loads */
 
 struct eval {
@@ -29,6 +29,8 @@ struct eval {
 	struct buf data;
 	struct buf encoded; /* not empty: the operation has encoded its reply itself */
 	uint64_t blocked_ino;
+	struct fs_delegation blocked_by; /* number 0: none */
+	bool frees;                      /* a delegation ends */
 	struct buf row;               /* scratch: the last row read */
 	struct buf out;               /* scratch: the record being put */
 	struct counters_rec counters; /* once loaded */
@@ -91,6 +93,8 @@ int eval_kv_delete(struct eval *ev);
 int eval_allocate(struct eval *ev);
 int eval_punch(struct eval *ev);
 int eval_copy_range(struct eval *ev);
+int eval_gathered(struct eval *ev);
+int eval_delegation_return(struct eval *ev); /* RETURN, REVOKE */
 int eval_orphan_hold(struct eval *ev);
 int eval_reclaim(struct eval *ev);
 int eval_sessions_gone(struct eval *ev); /* SESSION_BEGIN, SESSION_END */

@@ -6,6 +6,7 @@
 
 #include "base/mark.h"
 #include "fs/ops/acl.h"
+#include "fs/ops/delegation.h"
 #include "fs/ops/orphan.h"
 #include "fs/request.h"
 
@@ -222,9 +223,10 @@ static int create_new(struct eval *ev, struct inode *dir, struct name name)
 
 	if (ret == 0)
 		ret = dir_store_new(ev, dir, name, &n);
-	if (ret == 0)
-		ev->reply.created = true;
-	return ret;
+	if (ret < 0)
+		return ret;
+	ev->reply.created = true;
+	return delegation_grant(ev, &n);
 }
 
 /*
@@ -277,6 +279,11 @@ static int open_existing(struct eval *ev, uint64_t ino)
 		MARK("fs.create.kernel-must-look-again");
 		return -ESTALE;
 	}
+	/* Whoever gathers writes orders them by what is done to the inode, which this request does not name. */
+	if ((rq->flags & O_TRUNC) && (n.rec.flags & INODE_DELEGATED)) {
+		MARK("fs.create.delegated-must-look-again");
+		return -ESTALE;
+	}
 	MARK("fs.create.other-was-quicker");
 	ev->reply.old_data_version = n.rec.data_version;
 	ret = rq->flags & O_TRUNC ? truncate_by_open(ev, &n) : 0;
@@ -320,7 +327,7 @@ int eval_tmpfile(struct eval *ev)
 	ret = orphan_add(ev, &n);
 	if (ret == 0)
 		inode_reply(ev, &n);
-	return ret;
+	return ret < 0 ? ret : delegation_grant(ev, &n);
 }
 
 /* ---- data ----------------------------------------------------------------------------------------- */
@@ -376,22 +383,28 @@ int file_changed(struct eval *ev, struct inode *n)
 	return ret < 0 ? ret : inode_store(ev, n);
 }
 
-int file_write(struct eval *ev, struct inode *n, uint64_t off, const void *data, size_t len)
+int file_put(struct eval *ev, struct inode *n, uint64_t off, const void *data, size_t len)
 {
 	uint64_t end = off + len;
 	uint32_t missing;
-	int ret;
-
-	if (file_grows_into_stale(ev, n, end))
-		return EVAL_BLOCKED;
-	ret = count_missing(ev, n, (uint32_t)(off / KV_BLOCK_SIZE),
+	int ret = count_missing(ev, n, (uint32_t)(off / KV_BLOCK_SIZE),
 			    (uint32_t)((end - 1) / KV_BLOCK_SIZE), &missing);
 	if (ret < 0)
 		return ret;
 	kv_txn_write(ev->txn, n->ino, off, data, len);
 	n->rec.block_count += missing;
 	n->rec.size = max_u64(n->rec.size, end);
-	return file_changed(ev, n);
+	return 0;
+}
+
+int file_write(struct eval *ev, struct inode *n, uint64_t off, const void *data, size_t len)
+{
+	int ret;
+
+	if (file_grows_into_stale(ev, n, off + len))
+		return EVAL_BLOCKED;
+	ret = file_put(ev, n, off, data, len);
+	return ret < 0 ? ret : file_changed(ev, n);
 }
 
 int eval_write(struct eval *ev)
@@ -417,5 +430,5 @@ int eval_write(struct eval *ev)
 		ret = file_write(ev, &n, off, rq->data, (size_t)len);
 	if (ret == 0)
 		inode_reply(ev, &n);
-	return ret;
+	return ret < 0 ? ret : delegation_grant(ev, &n);
 }

@@ -28,6 +28,8 @@ static inline uint32_t file_blocks_of(uint64_t size)
 bool file_is_dense(const struct inode *n);
 /* Would size reach stale rows? Then ev->blocked_ino is set: answer EVAL_BLOCKED. */
 bool file_grows_into_stale(struct eval *ev, const struct inode *n, uint64_t size);
+/* Stores data and counts its rows; n is not stored and no time moves. Stale rows must not be in its way. */
+int file_put(struct eval *ev, struct inode *n, uint64_t off, const void *data, size_t len);
 /*
  * Makes [off, end) of n zeros, without rows where whole blocks allow; the size stays. n is not stored and
  * no time moves. At most eval_step_blocks() rows go: *reached is where it stopped, end when it did not.

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "fs/ops/acl.h"
+#include "fs/ops/delegation.h"
 #include "fs/ops/file.h"
 #include "fs/ops/orphan.h"
 #include "fs/ops/xattr.h"
@@ -40,7 +41,7 @@ int inode_load_any(struct eval *ev, uint64_t ino, struct inode *n)
 	own_target(ev, &n->rec);
 	n->ino = ino;
 	n->counted_bytes = inode_rec_bytes(&n->rec);
-	return 0;
+	return n->rec.flags & INODE_DELEGATED ? delegation_pass(ev, n) : 0;
 }
 
 int inode_load(struct eval *ev, uint64_t ino, struct inode *n)
@@ -162,6 +163,8 @@ int inode_delete(struct eval *ev, struct inode *n)
 
 	if (ret == 0)
 		ret = count_bytes(ev, n, 0);
+	if (ret == 0 && (n->rec.flags & INODE_DELEGATED))
+		ret = delegation_end(ev, n);
 	if (ret < 0)
 		return ret;
 	ev->counters.inode_count--;

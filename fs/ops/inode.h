@@ -16,7 +16,8 @@ struct inode {
 	uint64_t counted_bytes; /* what the counters hold for it */
 };
 
-/* -ESTALE: no such inode (any more), so that the kernel walks the path again. */
+/* -ESTALE: no such inode (any more), so that the kernel walks the path again. EVAL_BLOCKED from any of these: it is
+ * delegated to another session. */
 int inode_load(struct eval *ev, uint64_t ino, struct inode *n);
 /* The same, but finds an inode that is being reclaimed, too. */
 int inode_load_any(struct eval *ev, uint64_t ino, struct inode *n);

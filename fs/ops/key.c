@@ -101,7 +101,8 @@ static bool class_is_lock(uint8_t class)
 static bool class_has_ino(uint8_t class)
 {
 	return class == KEY_INODE || class == KEY_DENTRY || class == KEY_ORDER ||
-	       class == KEY_XATTR || class == KEY_ORPHAN || class == KEY_TRUNCATE;
+	       class == KEY_XATTR || class == KEY_ORPHAN || class == KEY_TRUNCATE ||
+	       class == KEY_DELEGATION;
 }
 
 /* How many bytes may follow what key_parse() has taken so far. */
@@ -117,6 +118,7 @@ static bool rest_fits(uint8_t class, size_t len)
 	case KEY_ORDER:
 	case KEY_ORPHAN:
 	case KEY_TRUNCATE:
+	case KEY_DELEGATION:
 	case KEY_COUNTERS:
 		return len == 0;
 	default:
@@ -181,6 +183,8 @@ uint64_t fs_mutation_unlocks(const struct kv_mutation *m)
 {
 	struct key_parts parts;
 
+	if (m->type == KV_DELETE && m->key_len == KEY_INO_SIZE && m->key[0] == KEY_DELEGATION)
+		return load_be64(m->key + KEY_CLASS_SIZE);
 	/* A put may shorten a lock, or make it one to read. */
 	if ((m->type != KV_PUT && m->type != KV_DELETE) || m->key_len != KEY_LOCK_SIZE ||
 	    m->key[0] != KEY_LOCK)

@@ -10,6 +10,7 @@
  *   'l' ino kind session owner start   one lock
  *   'h' session ino       how many locks the session has on the inode; ino 0: in all, waiters included
  *   'w' session owner waiter           who waits for a lock
+ *   'g' ino               delegation record: a session may gather writes; ino 0: what is delegated in all
  *   'c'                   counters, one row
  *   'k' key               plain user key space, values as they are
  *
@@ -32,6 +33,7 @@
 #define KEY_LOCK 'l'
 #define KEY_LOCK_HOLDER 'h'
 #define KEY_LOCK_WAITER 'w'
+#define KEY_DELEGATION 'g'
 #define KEY_USER 'k'
 
 #define KEY_CLASS_SIZE 1u
@@ -49,7 +51,7 @@ struct key {
 	uint8_t data[KEY_CLASS_SIZE + FS_KV_KEY_MAX];
 };
 
-/* Any class that starts with an inode number: 'i', 'u', 't', and the prefixes of 'd', 'o', 'x'. */
+/* Any class that starts with an inode number: 'i', 'u', 't', 'g', and the prefixes of 'd', 'o', 'x'. */
 void key_ino(struct key *k, uint8_t class, uint64_t ino);
 /* 'd' and 'x'; name_len at most FS_NAME_MAX. */
 void key_ino_name(struct key *k, uint8_t class, uint64_t ino, const void *name, size_t name_len);

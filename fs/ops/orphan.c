@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "base/mark.h"
+#include "fs/ops/delegation.h"
 #include "fs/ops/file.h"
 #include "fs/ops/lock.h"
 #include "fs/ops/xattr.h"
@@ -257,6 +258,8 @@ int eval_sessions_gone(struct eval *ev)
 	if (g.count == 0)
 		return 0;
 	ret = lock_sessions_gone(ev, g.names, g.count, &g.count);
+	if (ret == 0)
+		ret = delegation_sessions_gone(ev, g.names, g.count);
 	if (ret < 0)
 		return ret;
 	ev->reply.count = g.count;

@@ -14,6 +14,8 @@
 #define LOCK_REC_VERSION 1
 #define HOLDER_REC_VERSION 1
 #define WAITER_REC_VERSION 1
+#define DELEGATION_REC_VERSION 1
+#define DELEGATED_REC_VERSION 1
 
 #define SIZE_UNIT 4096u /* a file's last piece counts whole */
 
@@ -85,7 +87,9 @@ static bool inode_rec_valid(const struct inode_rec *rec)
 	bool dir = S_ISDIR(rec->mode);
 
 	if (!type_valid(rec->mode & S_IFMT) || rec->mode > (S_IFMT | 07777) ||
-	    (rec->flags & ~(INODE_RECLAIMING | INODE_LINKABLE)))
+	    (rec->flags & ~(INODE_RECLAIMING | INODE_LINKABLE | INODE_DELEGATED)))
+		return false;
+	if ((rec->flags & INODE_DELEGATED) && !S_ISREG(rec->mode))
 		return false;
 	if ((rec->flags & INODE_LINKABLE) && (!S_ISREG(rec->mode) || rec->nlink > 0))
 		return false;
@@ -367,4 +371,74 @@ int waiter_rec_decode(struct waiter_rec *rec, const void *data, size_t len)
 		return -EUCLEAN;
 	*rec = r;
 	return 0;
+}
+
+/*
+ * Delegation record.       off size
+ *   version, now 1           0   1
+ *   session                  1   8
+ *   number                   9   8   log index of the grant
+ *   bytes reserved          17   8
+ */
+void delegation_rec_encode(const struct fs_delegation *rec, struct buf *out)
+{
+	buf_put_u8(out, DELEGATION_REC_VERSION);
+	buf_put_le64(out, rec->session);
+	buf_put_le64(out, rec->number);
+	buf_put_le64(out, rec->bytes);
+}
+
+int delegation_rec_decode(struct fs_delegation *rec, const void *data, size_t len)
+{
+	struct cursor c = cursor_init(data, len);
+	uint8_t version = cursor_u8(&c);
+	struct fs_delegation r = { .session = cursor_le64(&c) };
+
+	r.number = cursor_le64(&c);
+	r.bytes = cursor_le64(&c);
+	if (version != DELEGATION_REC_VERSION || !cursor_at_end(&c) || r.session == 0 || r.number == 0 ||
+	    r.bytes > FS_DELEGATION_BYTES_MAX)
+		return -EUCLEAN;
+	*rec = r;
+	return 0;
+}
+
+#define DELEGATED_HEAD_SIZE 1u
+#define DELEGATED_SIZE 20u
+
+/*
+ * What is delegated in all. off size
+ *   version, now 1            0   1
+ *   sessions, to the end:     1   -  each
+ *     session                     8
+ *     delegations                 4
+ *     bytes that they reserve     8
+ */
+void delegated_rec_begin(struct buf *out)
+{
+	buf_put_u8(out, DELEGATED_REC_VERSION);
+}
+
+void delegated_encode(const struct delegated *d, struct buf *out)
+{
+	buf_put_le64(out, d->session);
+	buf_put_le32(out, d->count);
+	buf_put_le64(out, d->bytes);
+}
+
+int delegated_rec_count(const void *data, size_t len)
+{
+	const uint8_t *p = data;
+
+	if (len <= DELEGATED_HEAD_SIZE || p[0] != DELEGATED_REC_VERSION ||
+	    (len - DELEGATED_HEAD_SIZE) % DELEGATED_SIZE != 0)
+		return -EUCLEAN;
+	return (int)((len - DELEGATED_HEAD_SIZE) / DELEGATED_SIZE);
+}
+
+struct delegated delegated_at(const void *data, size_t i)
+{
+	const uint8_t *p = (const uint8_t *)data + DELEGATED_HEAD_SIZE + i * DELEGATED_SIZE;
+
+	return (struct delegated){ .session = load_le64(p), .count = load_le32(p + 8), .bytes = load_le64(p + 12) };
 }

@@ -17,6 +17,7 @@
 enum inode_flags {
 	INODE_RECLAIMING = 1, /* an orphan that has lost blocks: nobody may use it any more */
 	INODE_LINKABLE = 2,   /* has never had a name, and may get its first (O_TMPFILE) */
+	INODE_DELEGATED = 4,  /* there is a delegation record */
 };
 
 struct inode_rec {
@@ -91,6 +92,24 @@ int lock_rec_decode(struct lock_rec *rec, const void *data, size_t len);
 /* How many locks a session has on an inode, or in all. */
 void holder_rec_encode(uint32_t count, struct buf *out);
 int holder_rec_decode(uint32_t *count, const void *data, size_t len);
+
+/* Who may gather writes, and how many bytes of them: see struct fs_delegation. */
+void delegation_rec_encode(const struct fs_delegation *rec, struct buf *out);
+int delegation_rec_decode(struct fs_delegation *rec, const void *data, size_t len);
+
+/* What one session has of them. */
+struct delegated {
+	uint64_t session;
+	uint32_t count;
+	uint64_t bytes;
+};
+
+void delegated_encode(const struct delegated *d, struct buf *out);
+/* The number of sessions in the record, or -EUCLEAN. */
+int delegated_rec_count(const void *data, size_t len);
+struct delegated delegated_at(const void *data, size_t i);
+/* Begins the record; delegated_encode() follows for each session. */
+void delegated_rec_begin(struct buf *out);
 
 /* What a waiter waits for. */
 struct waiter_rec {

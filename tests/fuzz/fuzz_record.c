@@ -75,6 +75,28 @@ static void check_locks(const uint8_t *data, size_t size)
 	}
 }
 
+static void check_delegations(const uint8_t *data, size_t size)
+{
+	struct buf again = BUF_INIT;
+	struct fs_delegation d;
+	int count;
+
+	if (delegation_rec_decode(&d, data, size) == 0) {
+		delegation_rec_encode(&d, &again);
+		fuzz_same(&again, data, size);
+	}
+	count = delegated_rec_count(data, size);
+	if (count < 0)
+		return;
+	delegated_rec_begin(&again);
+	for (int i = 0; i < count; i++) {
+		struct delegated t = delegated_at(data, (size_t)i);
+
+		delegated_encode(&t, &again);
+	}
+	fuzz_same(&again, data, size);
+}
+
 static void build_key(struct key *k, const struct key_parts *parts)
 {
 	switch (parts->class) {
@@ -127,6 +149,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_entries(data, size);
 	check_others(data, size);
 	check_locks(data, size);
+	check_delegations(data, size);
 	check_key(data, size);
 	return 0;
 }

@@ -64,7 +64,7 @@ static void take_inode(struct cursor *c, struct buf *value)
 			rec.trunc_from = (uint32_t)(rec.size / KV_BLOCK_SIZE) + 1;
 	}
 	rec.xattr_count = odd >> 5 & 1;
-	rec.flags = odd >> 6 & 1;
+	rec.flags = (uint8_t)((odd >> 6 & 1) | (odd & 8 ? INODE_DELEGATED : 0));
 	inode_rec_encode(&rec, value);
 }
 
@@ -96,6 +96,10 @@ static void take_value(struct cursor *c, uint8_t class, struct buf *value)
 			k.inode_count = UINT64_MAX;
 		counters_rec_encode(&k, value);
 		break;
+	case KEY_DELEGATION:
+		delegation_rec_encode(&(struct fs_delegation){ 1 + cursor_u8(c) % 2u, 1 + cursor_u8(c) % 4u, cursor_u8(c) },
+				      value);
+		break;
 	default:
 		truncate_rec_encode(value);
 	}
@@ -104,7 +108,8 @@ static void take_value(struct cursor *c, uint8_t class, struct buf *value)
 static void take_row(struct cursor *c, struct kv_txn *txn)
 {
 	static const uint8_t classes[] = { KEY_INODE,  KEY_DENTRY,   KEY_ORDER,    KEY_XATTR,
-					   KEY_ORPHAN, KEY_TRUNCATE, KEY_COUNTERS, KEY_USER };
+					   KEY_ORPHAN, KEY_TRUNCATE, KEY_COUNTERS, KEY_USER,
+					   KEY_DELEGATION };
 	uint8_t first = cursor_u8(c);
 	uint8_t class = classes[first % ARRAY_SIZE(classes)];
 	struct buf value = BUF_INIT;
@@ -133,6 +138,35 @@ static void take_row(struct cursor *c, struct kv_txn *txn)
 
 /* ---- requests ---- */
 
+/* What operations on delegations need as data; the other requests name bytes, or an offset. */
+static void take_data(struct cursor *c, struct fs_request *rq)
+{
+	static uint8_t room[FS_SESSION_NAME_SIZE];
+
+	memset(room, 0, sizeof(room));
+	rq->data = room;
+	switch (rq->op) {
+	case FS_GATHERED: /* an extent of four bytes, and what may be left of another one */
+		store_le64(room, cursor_u8(c) * 4096ull);
+		store_le32(room + 8, 4);
+		rq->data_len = 16 + cursor_u8(c) % 2u;
+		break;
+	case FS_DELEGATION_RETURN:
+	case FS_DELEGATION_REVOKE:
+		store_le64(room, take_ino(c));
+		store_le64(room + 8, cursor_u8(c) % 8u);
+		rq->data_len = 16;
+		break;
+	case FS_SESSION_END:
+		store_le64(room + KV_UUID_SIZE, 1 + cursor_u8(c) % 2u);
+		rq->data_len = sizeof(room);
+		break;
+	default:
+		rq->data = "12345678";
+		rq->data_len = 8;
+	}
+}
+
 static void take_request(struct cursor *c, struct fs_request *rq, char names[2][2])
 {
 	static const uint8_t ops[] = {
@@ -142,7 +176,8 @@ static void take_request(struct cursor *c, struct fs_request *rq, char names[2][
 		FS_UNLINK,   FS_LINK,        FS_SYMLINK,  FS_RENAME,      FS_MKNOD,
 		FS_SETXATTR, FS_REMOVEXATTR, FS_RECLAIM,  FS_ORPHAN_HOLD, FS_MAKE_ROOT,
 		FS_SEEK,     FS_ALLOCATE,    FS_PUNCH,    FS_COPY_RANGE,  FS_TMPFILE,
-		FS_ACCESS,   FS_OPEN,
+		FS_ACCESS,   FS_OPEN,        FS_GATHERED, FS_DELEGATION_RETURN, FS_DELEGATION_REVOKE,
+		FS_SESSION_END,
 	};
 
 	names[0][0] = (char)('a' + cursor_u8(c) % 4);
@@ -163,15 +198,14 @@ static void take_request(struct cursor *c, struct fs_request *rq, char names[2][
 		.valid = cursor_le16(c) & 2047,
 		.offset = cursor_u8(c) * 4096ull,
 		.size = cursor_le16(c),
-		.data = "12345678",
-		.data_len = 8,
 	};
+	take_data(c, rq);
 }
 
 /* The tree with what this request made of it, or -EUCLEAN: the process would end here. */
 static int evaluate(struct overlay *o, uint64_t *index, const struct fs_request *rq)
 {
-	struct fs_stamp stamp = { .index = *index, .wall_ns = 1000 };
+	struct fs_stamp stamp = { .index = *index, .wall_ns = 1000, .session_id = 1 + *index % 2, .room_bytes = UINT64_MAX };
 	struct kv_txn *txn = kv_txn_new(empty_view(), o);
 	struct kv_batch_head head = { .prev_index = *index - 1 };
 	struct fs_result res = { .reply = BUF_INIT };

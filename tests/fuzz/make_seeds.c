@@ -304,6 +304,8 @@ static void seed_records(void)
 	struct counters_rec c = { .next_ino = 5, .inode_count = 4 };
 	struct lock_rec l = { .type = FS_LOCK_WRITE, .end = 9, .pid = 7 };
 	struct waiter_rec w = { .kind = FS_LOCK_FLOCK, .type = FS_LOCK_READ, .ino = 2, .end = 9 };
+	struct fs_delegation g = { .session = 3, .number = 4, .bytes = 5 };
+	struct delegated t = { .session = 3, .count = 1, .bytes = 5 };
 	struct buf b = BUF_INIT;
 	struct key k;
 
@@ -342,6 +344,14 @@ static void seed_records(void)
 	put("record", "holder", &b);
 	waiter_rec_encode(&w, &b);
 	put("record", "waiter", &b);
+	delegation_rec_encode(&g, &b);
+	put("record", "delegation", &b);
+	delegated_rec_begin(&b);
+	delegated_encode(&t, &b);
+	put("record", "delegated", &b);
+	key_ino(&k, KEY_DELEGATION, 2);
+	buf_put(&b, k.data, k.len);
+	put("record", "key-delegation", &b);
 	put_random("tree", 6, 240);
 }
 

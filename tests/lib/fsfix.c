@@ -150,6 +150,8 @@ static int outcome(struct fsfix *f, const struct fs_request *rq, struct kv_txn *
 		   const struct fs_result *res, int64_t wall_ns)
 {
 	f->blocked_ino = res->blocked_ino;
+	f->blocked_by = res->blocked_by;
+	f->frees = res->frees;
 	f->mutated = !kv_txn_is_empty(txn);
 	if (res->outcome != FS_OK) {
 		assert_false(f->mutated);
@@ -168,12 +170,14 @@ static int outcome(struct fsfix *f, const struct fs_request *rq, struct kv_txn *
 	return 0;
 }
 
-int fsfix_eval(struct fsfix *f, struct fs_request rq)
+static int eval_once(struct fsfix *f, struct fs_request rq)
 {
 	struct fs_stamp stamp = { .index = f->tail + 1,
 				  .wall_ns = f->wall_ns,
 				  .session_id = f->session_id,
-				  .step_blocks = f->step_blocks };
+				  .step_blocks = f->step_blocks,
+				  .room_bytes = f->room_bytes,
+				  .no_delegation = f->no_delegation };
 	bool plain = f->entry_count == 0 && fs_op_is_read(rq.op);
 	struct kv_txn *txn = kv_txn_new(f->view, plain ? NULL : f->overlay);
 	struct buf wire = BUF_INIT;
@@ -195,6 +199,20 @@ int fsfix_eval(struct fsfix *f, struct fs_request rq)
 	ret = outcome(f, &rq, txn, &res, stamp.wall_ns);
 	kv_txn_free(txn);
 	buf_release(&wire);
+	return ret;
+}
+
+int fsfix_eval(struct fsfix *f, struct fs_request rq)
+{
+	int64_t wall_ns = f->wall_ns;
+	int ret = eval_once(f, rq);
+
+	/* More than one may be in the way. */
+	while (ret == FSFIX_BLOCKED && f->blocked_by.number != 0 && f->recall) {
+		f->recall(f->recall_ctx, f->blocked_ino, f->blocked_by);
+		f->wall_ns = wall_ns;
+		ret = eval_once(f, rq);
+	}
 	return ret;
 }
 

@@ -45,11 +45,18 @@ struct fsfix {
 	uint32_t uid, gid;    /* of the caller */
 	uint32_t step_blocks; /* of the stamp */
 	uint64_t session_id;  /* whose request it is */
+	uint64_t room_bytes;  /* of the stamp */
+	bool no_delegation;
+	/* Somebody is blocked by this delegation; ends it, by evaluating what it likes. NULL: FSFIX_BLOCKED. */
+	void (*recall)(void *ctx, uint64_t ino, struct fs_delegation d);
+	void *recall_ctx;
 
 	/* Of the last evaluation. */
 	struct buf encoded;
 	struct fs_reply reply; /* borrows from encoded */
 	uint64_t blocked_ino;
+	struct fs_delegation blocked_by;
+	bool frees;
 	bool mutated, orphans; /* it made an entry; one that fs_mutation_is_orphan() tells */
 	size_t entry_bytes;
 };

@@ -1,6 +1,7 @@
 /*
  * test_model.c - random operations on fs/ops and on the plain model at the same time: errno, attributes,
- * names and contents must stay equal, with entries applied at once and with entries in the overlay.
+ * names and contents must stay equal, with entries applied at once and with entries in the overlay. Several
+ * sessions take part, which get delegations, write under them, and give them back when others are blocked.
  *
  * SEED replays a run, OPS sets its length.
  */
@@ -21,7 +22,17 @@ static const char *const names[] = { "a", "b", "c", "d", "e", "f", "g", "h", "i"
 static const char *const xattr_names[] = { "user.a", "user.b", "trusted.c", "security.capability" };
 static uint8_t pattern[SIZE_MAX_HERE];
 
+#define SESSIONS 3u
+#define STRANGER 99u /* a session that asks for no delegation */
+
+/* What the holders believe; the node's place in the model is its place here. */
+struct held {
+	uint64_t ino;
+	struct fs_delegation d; /* number 0: none */
+};
+
 struct run {
+	struct held held[NODES_MAX];
 	struct fsfix *f;
 	struct model m;
 	struct prng p;
@@ -122,6 +133,90 @@ static void agree_reply(struct run *r, struct mnode *n)
 	agree_attr(r, &r->f->reply.attr, n);
 }
 
+/* ---- delegations ---- */
+
+static struct held *held_of(struct run *r, uint64_t ino)
+{
+	struct held *unused = NULL;
+
+	for (size_t i = 0; i < NODES_MAX; i++) {
+		if (r->held[i].ino == ino)
+			return &r->held[i];
+		if (r->held[i].d.number == 0)
+			unused = &r->held[i];
+	}
+	assert_non_null(unused);
+	*unused = (struct held){ .ino = ino };
+	return unused;
+}
+
+/* After a request that asked for one: once granted the same is told again. */
+static void note_granted(struct run *r, uint64_t ino)
+{
+	struct fs_delegation d = r->f->reply.delegation;
+	struct held *h = held_of(r, ino);
+
+	if (d.number == 0)
+		return;
+	assert_int_equal(d.session, r->f->session_id);
+	assert_true(h->d.number == 0 || h->d.number == d.number);
+	h->d = d;
+}
+
+static int give_back(struct run *r, const struct held *h, uint8_t op)
+{
+	uint8_t name[16];
+
+	store_le64(name, h->ino);
+	store_le64(name + 8, h->d.number);
+	return fsfix_eval(r->f, (struct fs_request){ .op = op, .data = name, .data_len = sizeof(name) });
+}
+
+/* The holder ends it in one of the ways there are. */
+static void end_delegation(struct run *r, struct held *h)
+{
+	uint64_t session = r->f->session_id;
+	uint8_t name[FS_SESSION_NAME_SIZE] = { 0 };
+	struct fs_request rq = { .op = FS_GATHERED, .ino = h->ino, .ino2 = h->d.number, .flags = FS_GATHERED_RETURN };
+	int ret;
+
+	r->f->session_id = h->d.session;
+	switch (below(r, 4)) {
+	case 0:
+		ret = fsfix_eval(r->f, rq);
+		break;
+	case 1:
+		ret = give_back(r, h, FS_DELEGATION_RETURN);
+		break;
+	case 2:
+		r->f->session_id = 0;
+		ret = give_back(r, h, FS_DELEGATION_REVOKE);
+		break;
+	default:
+		store_le64(name + KV_UUID_SIZE, h->d.session);
+		ret = fsfix_eval(r->f, (struct fs_request){
+					       .op = FS_SESSION_END, .data = name, .data_len = sizeof(name) });
+		for (size_t i = 0; i < NODES_MAX; i++)
+			if (&r->held[i] != h && r->held[i].d.session == h->d.session)
+				r->held[i].d.number = 0;
+	}
+	agree(r, "end of a delegation", ret, 0);
+	assert_true(r->f->frees && r->f->mutated);
+	h->d.number = 0;
+	r->f->session_id = session;
+}
+
+static void recalled(void *ctx, uint64_t ino, struct fs_delegation d)
+{
+	struct run *r = ctx;
+	struct held *h = held_of(r, ino);
+
+	assert_int_not_equal(d.session, r->f->session_id);
+	assert_int_equal(d.session, h->d.session);
+	assert_int_equal(d.number, h->d.number);
+	end_delegation(r, h);
+}
+
 /* ---- one step each ---- */
 
 static void step_lookup(struct run *r)
@@ -177,10 +272,22 @@ static void step_create(struct run *r)
 		return;
 	flags |= below(r, 4) == 0 ? O_EXCL : 0;
 	flags |= below(r, 4) == 0 ? O_TRUNC : 0;
+	/* Its own it would be told to look at again, where it truncates. */
+	if (flags & O_TRUNC)
+		r->f->session_id = STRANGER;
 	want = model_create(&r->m, dir, name, mode, flags, &n, &created);
-	agree(r, "create", fsfix_create(r->f, dir->attr.ino, name, mode, flags), want);
+	agree(r, "create",
+	      fsfix_eval(r->f, (struct fs_request){ .op = FS_CREATE,
+						    .ino = dir->attr.ino,
+						    .name = name,
+						    .name_len = strlen(name),
+						    .mode = mode,
+						    .flags = flags,
+						    .size = r->f->session_id == STRANGER ? 0 : below(r, 2) * 5000 }),
+	      want);
 	if (want < 0)
 		return;
+	note_granted(r, r->f->reply.attr.ino);
 	assert_int_equal(r->f->reply.created, created);
 	agree_reply(r, n);
 }
@@ -299,14 +406,66 @@ static void step_write(struct run *r)
 						    .offset = off,
 						    .data = data,
 						    .data_len = len,
+						    .size = below(r, 2) * 4000,
 						    .flags = append ? O_APPEND : 0 }),
 	      want);
 	if (want < 0)
 		return;
+	note_granted(r, n->attr.ino);
 	assert_int_equal(r->f->reply.count, len);
 	assert_int_equal(r->f->reply.offset, at);
 	assert_int_equal(r->f->reply.old_data_version, old);
 	agree_reply(r, n);
+}
+
+/* Several writes in one entry, which is one change of the file. */
+static void model_gathered(struct run *r, struct mnode *n, const struct buf *extents)
+{
+	int64_t mtime = n->attr.mtime_ns, ctime = n->attr.ctime_ns;
+	uint64_t version = n->attr.data_version;
+	const uint8_t *data = extents->data;
+	size_t left = extents->len;
+	struct fs_extent e;
+
+	while (fs_extent_next(&data, &left, &e))
+		assert_int_equal(model_write(&r->m, n, e.offset, false, e.data, e.len), 0);
+	n->attr.data_version = version + 1;
+	n->attr.mtime_ns = r->m.now > mtime ? r->m.now : mtime + 1;
+	n->attr.ctime_ns = r->m.now > ctime ? r->m.now : ctime + 1;
+}
+
+static void step_gathered(struct run *r)
+{
+	struct mnode *n = any_node(r);
+	struct held *h = held_of(r, n->attr.ino);
+	struct fs_request rq = { .op = FS_GATHERED, .ino = n->attr.ino, .ino2 = h->d.number };
+	bool strange = below(r, 4) == 0;
+	struct buf extents = BUF_INIT;
+
+	for (uint64_t i = 1 + below(r, 5); i > 0; i--) {
+		struct fs_extent e = { .offset = any_offset(r, n), .data = pattern + below(r, 1000) };
+
+		e.len = (uint32_t)any_length(r, e.offset);
+		if (e.len > 0 && e.offset + e.len <= SIZE_MAX_HERE)
+			fs_extent_encode(&e, &extents);
+	}
+	rq.data = extents.data;
+	rq.data_len = extents.len;
+	rq.flags = below(r, 4) == 0 ? FS_GATHERED_RETURN : 0;
+	rq.ino2 += strange ? 1 : 0;
+	r->f->session_id = h->d.number ? h->d.session : r->f->session_id;
+	if (extents.len == 0) {
+		/* nothing was gathered */
+	} else if (h->d.number == 0 || strange) {
+		agree(r, "gathered", fsfix_eval(r->f, rq), -EKEYREVOKED);
+	} else {
+		agree(r, "gathered", fsfix_eval(r->f, rq), 0);
+		model_gathered(r, n, &extents);
+		agree_reply(r, n);
+		h->d.number = rq.flags ? 0 : h->d.number;
+		assert_int_equal(r->f->reply.delegation.number, h->d.number);
+	}
+	buf_release(&extents);
 }
 
 static void agree_content(struct run *r, const struct mnode *n, uint64_t off, size_t len)
@@ -506,8 +665,10 @@ static void step_reclaim(struct run *r)
 
 	assert_int_equal(fsfix_reclaim(r->f, n->attr.ino), 0);
 	assert_int_equal(r->f->mutated, n->attr.nlink == 0);
-	if (n->attr.nlink == 0)
+	if (n->attr.nlink == 0) {
+		held_of(r, n->attr.ino)->d.number = 0; /* it went as well */
 		model_reclaim(&r->m, n);
+	}
 }
 
 /* ---- everything at once ---- */
@@ -592,7 +753,8 @@ static void step(struct run *r)
 		step_remove,  step_remove, step_link,    step_rename,   step_rename,
 		step_write,   step_write,  step_write,   step_read,     step_truncate,
 		step_setattr, step_xattr,  step_reclaim, step_allocate, step_allocate,
-		step_seek,    step_copy,   step_copy,    step_tmpfile,
+		step_seek,    step_copy,   step_copy,    step_tmpfile,  step_gathered,
+		step_gathered,
 	};
 	static const size_t stacks[] = { 0, 1, 10, 100 };
 
@@ -604,6 +766,9 @@ static void step(struct run *r)
 	if (below(r, 10) == 0)
 		r->f->wall_ns -= (int64_t)below(r, 5000);
 	r->m.now = r->f->wall_ns;
+	r->f->session_id = 1 + below(r, SESSIONS);
+	r->f->no_delegation = below(r, 3) == 0;
+	r->f->room_bytes = below(r, 10) == 0 ? 1000000 : UINT64_MAX;
 	steps[below(r, ARRAY_SIZE(steps))](r);
 }
 
@@ -625,6 +790,8 @@ static void run_steps(struct fsfix *f, uint64_t count)
 	for (size_t i = 0; i < sizeof(pattern); i++)
 		pattern[i] = (uint8_t)(1 + i % 251);
 	model_init(&r.m);
+	f->recall = recalled;
+	f->recall_ctx = &r;
 	r.m.nodes[0]->attr = fsfix_attr(f, FS_ROOT_INO);
 	for (r.step = 1; r.step <= count; r.step++) {
 		step(&r);
@@ -633,6 +800,7 @@ static void run_steps(struct fsfix *f, uint64_t count)
 	}
 	fsfix_apply(f);
 	agree_everywhere(&r);
+	f->recall = NULL;
 	model_release(&r.m);
 }
 

@@ -90,7 +90,9 @@ static void an_inode_that_contradicts_itself_is_refused(void **state)
 		  -EUCLEAN },
 		{ { .mode = 0, .trunc_from = INODE_NO_TRUNCATE }, -EUCLEAN },
 		{ { .mode = S_IFREG | 1u << 20, .trunc_from = INODE_NO_TRUNCATE }, -EUCLEAN },
-		{ { .mode = S_IFREG, .trunc_from = INODE_NO_TRUNCATE, .flags = 4 }, -EUCLEAN },
+		{ { .mode = S_IFREG, .trunc_from = INODE_NO_TRUNCATE, .flags = 8 }, -EUCLEAN },
+		{ { .mode = S_IFREG, .trunc_from = INODE_NO_TRUNCATE, .flags = INODE_DELEGATED }, 0 },
+		{ { .mode = S_IFIFO, .trunc_from = INODE_NO_TRUNCATE, .flags = INODE_DELEGATED }, -EUCLEAN },
 		{ { .mode = S_IFREG, .trunc_from = INODE_NO_TRUNCATE, .flags = INODE_LINKABLE }, 0 },
 		{ { .mode = S_IFREG,
 		    .nlink = 1,
@@ -235,6 +237,35 @@ static void records_of_locks_survive_and_are_checked(void **state)
 	buf_release(&b);
 }
 
+static void records_of_delegations_survive_and_are_checked(void **state)
+{
+	struct fs_delegation d = { .session = 5, .number = 6, .bytes = FS_DELEGATION_BYTES_MAX }, got;
+	struct delegated t[] = { { 7, 1, 100 }, { 8, 2, UINT64_MAX } };
+	struct buf b = BUF_INIT;
+
+	delegation_rec_encode(&d, &b);
+	assert_int_equal(delegation_rec_decode(&got, b.data, b.len), 0);
+	assert_memory_equal(&got, &d, sizeof(d));
+	assert_int_equal(delegation_rec_decode(&got, b.data, b.len - 1), -EUCLEAN);
+	buf_reset(&b);
+	d.bytes++;
+	delegation_rec_encode(&d, &b);
+	assert_int_equal(delegation_rec_decode(&got, b.data, b.len), -EUCLEAN);
+	buf_reset(&b);
+	delegated_rec_begin(&b);
+	assert_int_equal(delegated_rec_count(b.data, b.len), -EUCLEAN); /* none is no record */
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++)
+		delegated_encode(&t[i], &b);
+	assert_int_equal(delegated_rec_count(b.data, b.len), 2);
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		struct delegated u = delegated_at(b.data, i);
+
+		assert_true(u.session == t[i].session && u.count == t[i].count && u.bytes == t[i].bytes);
+	}
+	assert_int_equal(delegated_rec_count(b.data, b.len - 1), -EUCLEAN);
+	buf_release(&b);
+}
+
 static void random_bytes_never_crash_the_decoders(void **state)
 {
 	struct inode_rec rec = file_rec();
@@ -262,6 +293,8 @@ static void random_bytes_never_crash_the_decoders(void **state)
 		lock_rec_decode(&(struct lock_rec){ 0 }, data, len);
 		waiter_rec_decode(&(struct waiter_rec){ 0 }, data, len);
 		holder_rec_decode(&(uint32_t){ 0 }, data, len);
+		delegation_rec_decode(&(struct fs_delegation){ 0 }, data, len);
+		delegated_rec_count(data, len);
 		free(data);
 	}
 	buf_release(&out);
@@ -276,6 +309,7 @@ int main(void)
 		cmocka_unit_test(the_small_records_survive),
 		cmocka_unit_test(names_and_types_are_checked),
 		cmocka_unit_test(records_of_locks_survive_and_are_checked),
+		cmocka_unit_test(records_of_delegations_survive_and_are_checked),
 		cmocka_unit_test(random_bytes_never_crash_the_decoders),
 	};
 

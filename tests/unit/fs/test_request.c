@@ -55,6 +55,7 @@ static struct fs_reply full_reply(void)
 				  .count = 12,
 				  .offset = 13,
 				  .created = true,
+				  .delegation = { 14, 15, 16 },
 				  .data = "body",
 				  .data_len = 4 };
 }
@@ -119,13 +120,13 @@ static void the_layout_is_the_table(void **state)
 	assert_int_equal(load_le16(out.data + 83), 3);
 	buf_reset(&out);
 	fs_reply_encode(&reply, &out);
-	assert_int_equal(out.len, 114 + 4);
-	assert_int_equal(out.data[1], 3);
+	assert_int_equal(out.len, 114 + 24 + 4);
+	assert_int_equal(out.data[1], 1 | 2 | 8);
 	assert_int_equal(load_le64(out.data + 26 + 76), 10);
 	buf_reset(&out);
 	reply.has_attr = false;
 	fs_reply_encode(&reply, &out);
-	assert_int_equal(out.len, 30 + 4);
+	assert_int_equal(out.len, 30 + 24 + 4);
 	buf_release(&out);
 }
 
@@ -156,6 +157,7 @@ static void a_reply_survives_the_wire(void **state)
 	assert_int_equal(b.offset, a.offset);
 	assert_int_equal(b.data_len, 4);
 	assert_memory_equal(b.data, "body", 4);
+	assert_memory_equal(&b.delegation, &a.delegation, sizeof(a.delegation));
 	buf_release(&out);
 }
 
@@ -226,7 +228,7 @@ static void only_known_operations_decode(void **state)
 				     fs_op_grows(rq.op));
 		buf_release(&out);
 	}
-	assert_int_equal(known, 15 + 24 + 4);
+	assert_int_equal(known, 15 + 26 + 5);
 }
 
 static void operations_know_their_kind(void **state)
