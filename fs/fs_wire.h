@@ -2,7 +2,7 @@
  * fs_wire.h - messages between a client (mount or tool) and the node that serves it, and between
  * nodes that pass requests on. They travel as payload of net frames or over an in-process queue.
  *
- * Nodes speak first too: FS_MSG_QUERY asks which inodes a client holds open.
+ * Nodes speak first too: FS_MSG_QUERY asks which inodes a client holds open, FS_MSG_RECALL for a delegation.
  */
 #ifndef FS_FS_WIRE_H
 #define FS_FS_WIRE_H
@@ -25,6 +25,8 @@ enum fs_msg_type {
 			     * tag. ttl_ms from when that was sent the session lives; stamp */
 	FS_MSG_BOARD,       /* client -> node: I am on your machine, where is your board (fs_board.h)? node -> client:
 			     * tag = its descriptor there, stamp = its nonce. No answer: there is none */
+	FS_MSG_RECALL,      /* node -> client: give back what the body names, delegations of session_id; the flush
+			     * is the answer. node -> leader: it is in somebody's way. leader -> node: pass it on */
 };
 
 enum fs_msg_flags {
@@ -33,6 +35,7 @@ enum fs_msg_flags {
 	FS_MSG_HOLDER = 4, /* REQUEST, ALIVE: this client can hold files open (a mount, not a tool) */
 	FS_MSG_EXPIRED = 16, /* REPLY: the session of this request ended, so it can never execute any more
 			      * (its first copy may have, long ago); stamp. KEPT: it ended */
+	FS_MSG_BRISK = 32, /* ALIVE: it relies on more than the session, and is to be confirmed soon */
 	FS_MSG_FINAL = 8,  /* REPLY: binds every copy of the request: it was logged, or read. Without it an
 			    * error may stand in nobody's log, and a RETRY under way could still succeed */
 };
@@ -51,7 +54,8 @@ struct fs_msg {
 	uint32_t ttl_ms; /* KEPT */
 	int32_t status;  /* REPLY: 0 or a negative errno */
 	bool has_leader; /* STATE */
-	const uint8_t *body; /* REQUEST: fs_request; REPLY: fs_reply; QUERY: le64 inos; ANSWER: le64 inos held */
+	const uint8_t *body; /* REQUEST: fs_request; REPLY: fs_reply; QUERY: le64 inos; ANSWER: le64 inos held;
+			      * RECALL: le64 ino, le64 number */
 	size_t body_len;     /* borrowed */
 };
 

@@ -3,12 +3,12 @@
 
 #include "base/cursor.h"
 
-#define MSG_VERSION 3
-#define MSG_FLAGS (FS_MSG_RETRY | FS_MSG_BEGIN | FS_MSG_HOLDER | FS_MSG_FINAL | FS_MSG_EXPIRED)
+#define MSG_VERSION 4
+#define MSG_FLAGS (FS_MSG_RETRY | FS_MSG_BEGIN | FS_MSG_HOLDER | FS_MSG_FINAL | FS_MSG_EXPIRED | FS_MSG_BRISK)
 
 /*
  * Message. Little-endian.     off size
- *   version, now 3              0   1
+ *   version, now 4              0   1
  *   type                        1   1
  *   flags                       2   1
  *   1: there is a leader        3   1
@@ -50,6 +50,8 @@ static bool body_fits(const struct fs_msg *m)
 	case FS_MSG_QUERY:
 	case FS_MSG_ANSWER:
 		return m->body_len % 8 == 0;
+	case FS_MSG_RECALL:
+		return m->body_len > 0 && m->body_len % 16 == 0;
 	case FS_MSG_RESEND:
 	case FS_MSG_BYE:
 	case FS_MSG_ALIVE:

@@ -93,6 +93,7 @@ void entries_applied(struct replica *r, struct job_apply *apply)
 	r->dirty = true;
 	upkeep_count_applied(r, apply);
 	sessions_applied(r, apply);
+	recalls_applied(r, apply);
 	waits_applied(r, apply);
 	if (apply->orphans)
 		r->orphans.pending = true;

@@ -10,10 +10,13 @@
 
 #include <inttypes.h>
 
+#include "base/hash.h"
 #include "base/mark.h"
 
 #define OVERLAY_BYTES_MAX (64u * 1024 * 1024)
 #define PARKED_MAX 65536u
+#define COOL_NS 1000000000ll /* after a recall nobody gets a delegation of that inode */
+#define COOL_SLOTS 256u
 
 struct evaluator {
 	struct kv_slot *slot;
@@ -24,6 +27,11 @@ struct evaluator {
 	struct overlay *overlay;
 	bool leader;
 	bool growth_allowed;
+	uint64_t room_bytes;
+	struct {
+		uint64_t ino;
+		int64_t recalled_ns;
+	} cool[COOL_SLOTS]; /* by hash: a newer one takes the place of an older one */
 	uint64_t generation;
 	uint64_t term;
 	uint64_t tail_index, tail_term;
@@ -38,7 +46,7 @@ struct evaluator {
 	struct list waiting, parked, inflight;
 	size_t parked_count;
 	struct job_eval_result *result; /* being filled */
-	size_t proposals_cap, answers_cap;
+	size_t proposals_cap, answers_cap, wanted_cap;
 };
 
 struct evaluator *evaluator_new(struct kv_slot *slot, uint32_t group, int64_t (*wall_ns)(void))
@@ -122,6 +130,7 @@ static struct job_eval_result *result_get(struct evaluator *ev)
 		ev->result->prev_term = ev->tail_term;
 		ev->proposals_cap = 0;
 		ev->answers_cap = 0;
+		ev->wanted_cap = 0;
 	}
 	return ev->result;
 }
@@ -162,6 +171,34 @@ static void answer(struct evaluator *ev, const struct eval_request *rq, int32_t 
 	memcpy(a->uuid, rq->msg.uuid, KV_UUID_SIZE);
 	if (reply)
 		buf_put(&a->reply, reply->data, reply->len);
+}
+
+static void cool(struct evaluator *ev, uint64_t ino)
+{
+	size_t i = hash_u64(ino) % COOL_SLOTS;
+
+	ev->cool[i].ino = ino;
+	ev->cool[i].recalled_ns = ev->last_wall_ns;
+}
+
+static bool is_cooling(const struct evaluator *ev, uint64_t ino, int64_t now_ns)
+{
+	size_t i = hash_u64(ino) % COOL_SLOTS;
+
+	return ev->cool[i].ino == ino && now_ns - ev->cool[i].recalled_ns < COOL_NS;
+}
+
+static void want(struct evaluator *ev, const struct fs_result *blocked)
+{
+	struct job_eval_result *res = result_get(ev);
+
+	cool(ev, blocked->blocked_ino);
+	if (res->wanted_count == ev->wanted_cap) {
+		ev->wanted_cap = ev->wanted_cap ? 2 * ev->wanted_cap : 8;
+		res->wanted = mem_realloc(res->wanted, ev->wanted_cap * sizeof(*res->wanted));
+	}
+	res->wanted[res->wanted_count++] = (struct eval_wanted){ .ino = blocked->blocked_ino,
+								 .delegation = blocked->blocked_by };
 }
 
 static int propose(struct evaluator *ev, struct eval_request *rq, struct blob *batch)
@@ -363,6 +400,8 @@ static int settle(struct evaluator *ev, struct kv_txn *txn, struct eval_request 
 
 	if (res->outcome == FS_BLOCKED) {
 		MARK("node.evaluate.blocked");
+		if (res->blocked_by.number != 0)
+			want(ev, res);
 		park(ev, rq, 0);
 		return 0;
 	}
@@ -370,7 +409,11 @@ static int settle(struct evaluator *ev, struct kv_txn *txn, struct eval_request 
 		"node.evaluate.empty-retry-logged");
 	if (res->outcome == FS_OK && is_logged(rq, cx, txn)) {
 		head = batch_head(ev, rq, cx, 0, &res->reply);
-		return propose(ev, rq, kv_txn_batch(txn, &head));
+		ret = propose(ev, rq, kv_txn_batch(txn, &head));
+		/* Who was blocked sees in the overlay that the way is free. */
+		if (ret == 0 && res->frees)
+			unpark(ev);
+		return ret;
 	}
 	if (res->outcome == FS_ERROR && retry && rq->origin != 0) {
 		MARK("node.evaluate.error-of-retry-logged");
@@ -427,6 +470,8 @@ static int evaluate_in(struct evaluator *ev, struct kv_txn *txn, struct eval_req
 		res.status = -ENOSPC;
 	} else {
 		cx->op = fsrq.op;
+		cx->stamp.room_bytes = ev->room_bytes;
+		cx->stamp.no_delegation = is_cooling(ev, fsrq.ino, cx->stamp.wall_ns);
 		ret = fs_eval(txn, &fsrq, &cx->stamp, &res);
 		if (ret == 0 && res.outcome == FS_OK &&
 		    (fsrq.op == FS_SESSION_BEGIN || fsrq.op == FS_SESSION_END))
@@ -511,6 +556,7 @@ static void on_applied(struct evaluator *ev, const struct job_eval_applied *appl
 {
 	ev->applied_index = max_u64(ev->applied_index, applied->index);
 	ev->growth_allowed = applied->growth_allowed;
+	ev->room_bytes = applied->room_bytes;
 	list_for_each_safe (it, &ev->inflight) {
 		if (request_of(it)->index > ev->applied_index)
 			break;
@@ -536,6 +582,10 @@ static void take_jobs(struct evaluator *ev, struct list *jobs, struct list *out)
 		case JOB_EVAL_ROLE:
 			result_flush(ev, out);
 			on_role(ev, CONTAINER_OF(job, struct job_eval_role, job));
+			job_free(job);
+			break;
+		case JOB_EVAL_RECALLED:
+			cool(ev, CONTAINER_OF(job, struct job_eval_recalled, job)->ino);
 			job_free(job);
 			break;
 		default:

@@ -33,6 +33,7 @@ static void eval_result_release(struct job_eval_result *res)
 	for (size_t i = 0; i < res->answer_count; i++)
 		buf_release(&res->answers[i].reply);
 	free(res->answers);
+	free(res->wanted);
 }
 
 static void apply_release(struct job_apply *apply)
@@ -88,6 +89,7 @@ void job_free(struct job *job)
 	case JOB_CHECKPOINT:
 	case JOB_EVAL_ROLE:
 	case JOB_EVAL_APPLIED:
+	case JOB_EVAL_RECALLED:
 	case JOB_SPACE:
 	case JOB_SNAPSHOT:
 	case JOB_FETCH:

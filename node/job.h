@@ -38,6 +38,7 @@ enum job_type {
 	JOB_EVAL_REQUEST,
 	JOB_EVAL_ROLE,
 	JOB_EVAL_APPLIED,
+	JOB_EVAL_RECALLED,
 	JOB_EVAL_RESULT, /* comes from the evaluator on its own account */
 	JOB_READ,
 	JOB_LOAD,
@@ -149,6 +150,19 @@ struct job_eval_applied {
 	struct job job;
 	uint64_t index;
 	bool growth_allowed; /* space on every node */
+	uint64_t room_bytes; /* struct fs_stamp */
+};
+
+/* A delegation of ino is recalled: nobody gets one for a while. */
+struct job_eval_recalled {
+	struct job job;
+	uint64_t ino;
+};
+
+/* A request is blocked by this. */
+struct eval_wanted {
+	uint64_t ino;
+	struct fs_delegation delegation;
 };
 
 /* An answer that is a read of what the evaluator saw: leaves after confirmation (section 1). */
@@ -173,6 +187,8 @@ struct job_eval_result {
 	size_t proposal_count;
 	struct eval_answer *answers;
 	size_t answer_count;
+	struct eval_wanted *wanted; /* to be recalled */
+	size_t wanted_count;
 };
 
 /* ---- read --------------------------------------------------------------------------------------- */
@@ -191,9 +207,12 @@ struct job_read {
 	bool found;          /* out, session_lookup */
 	uint64_t session_id; /* session_lookup: as in the request; out: of the session */
 	bool session_list;   /* a page of the table behind uuid: data unused; reply: names, by uuid */
+	uint64_t reader;      /* session id of who reads; 0: it has none */
 	uint64_t blocked_ino; /* out: no answer yet, FS_BLOCKED; 0: answered */
+	struct fs_delegation blocked_by; /* out: number 0: none */
 	uint64_t seen_index;  /* out: of the state that was looked at; 0: none was */
 	uint64_t parked_ms;   /* replica: since when it waits for that; 0: it has not waited */
+	uint64_t looked_ms;   /* replica: parked last */
 };
 
 struct job_load {

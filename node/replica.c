@@ -178,6 +178,17 @@ static void restart_evaluator(struct replica *r, bool leader)
 	replica_submit(r, WORKER_EVALUATE, &role->job);
 }
 
+/* On the tightest node that is there. */
+static uint64_t room_bytes(const struct replica *r)
+{
+	uint64_t room = upkeep_room_bytes(r);
+
+	for (size_t i = 0; i < r->peer_count; i++)
+		if (r->peers[i].connected && r->peers[i].space.total_bytes > 0)
+			room = min_u64(room, r->peers[i].room_bytes);
+	return room;
+}
+
 void replica_tell_evaluator(struct replica *r)
 {
 	struct job_eval_applied *applied;
@@ -187,6 +198,7 @@ void replica_tell_evaluator(struct replica *r)
 	applied = job_new(JOB_EVAL_APPLIED, sizeof(*applied));
 	applied->index = r->applied_index;
 	applied->growth_allowed = r->growth_allowed;
+	applied->room_bytes = room_bytes(r);
 	replica_submit(r, WORKER_EVALUATE, &applied->job);
 }
 
@@ -213,6 +225,7 @@ static void became_leader(struct replica *r)
 
 	r->leader_since_ms = replica_now(r);
 	sessions_reset(r);
+	recalls_reset(r);
 	restart_evaluator(r, true);
 	replica_tell_evaluator(r);
 	replica_evaluate_internal(r, &root);
@@ -238,6 +251,7 @@ static void on_role_changed(struct replica *r)
 	} else if (!leader && r->evaluating) {
 		restart_evaluator(r, false);
 		sessions_reset(r);
+		recalls_reset(r);
 		orphans_reset(r);
 	}
 	r->last_leader = st.leader;
@@ -481,6 +495,7 @@ void replica_tick(struct replica *r)
 	}
 	upkeep_tick(r);
 	sessions_tick(r);
+	recalls_tick(r);
 	orphans_tick(r);
 	waits_tick(r);
 }
@@ -659,6 +674,7 @@ struct replica *replica_new(const struct replica_options *options, const struct 
 	list_init(&r->refused);
 	r->session_count = state->session_count;
 	sessions_init(r, boot->incarnation);
+	recalls_init(r);
 	client_init(r);
 	learn_peers(r);
 	return r;
@@ -671,6 +687,7 @@ void replica_free(struct replica *r)
 	entries_release(r);
 	client_release(r);
 	sessions_release(r);
+	recalls_reset(r);
 	orphans_release(r);
 	list_for_each_safe(it, &r->refused) {
 		list_del(it);

@@ -165,6 +165,8 @@ void client_on_forward(struct replica *r, uint64_t from, const uint8_t *payload,
 		sessions_bye(r, m.uuid);
 	} else if (m.type == FS_MSG_QUERY) {
 		client_query_holders(r, &m);
+	} else if (m.type == FS_MSG_RECALL) {
+		recalls_message(r, &m);
 	} else if (m.type == FS_MSG_REQUEST && change_is_sane(&m)) {
 		if (r->evaluating) {
 			evaluate_here(r, from, &m);
@@ -273,6 +275,8 @@ void client_on_eval_result(struct replica *r, struct job_eval_result *res)
 		a->reply = BUF_INIT;
 		list_add_tail(&r->gathering_answers, &c->link);
 	}
+	for (size_t i = 0; i < res->wanted_count; i++)
+		recalls_want(r, res->wanted[i].ino, &res->wanted[i].delegation);
 }
 
 /* ---- reads ------------------------------------------------------------------------------------ */
@@ -284,6 +288,7 @@ static void on_read(struct replica *r, uint64_t client_id, const struct fs_msg *
 	read->client_id = client_id;
 	memcpy(read->uuid, m->uuid, KV_UUID_SIZE);
 	read->tag = m->tag;
+	read->reader = m->session_id;
 	buf_put(&read->data, m->body, m->body_len);
 	list_add_tail(&r->gathering, &read->job.link);
 	r->reads_open++;
@@ -530,7 +535,7 @@ void client_on_installed(struct replica *r)
 	waits_installed(r);
 }
 
-/* ---- orphan queries ------------------------------------------------------------------------------ */
+/* ---- orphan queries, recalls ---------------------------------------------------------------------- */
 
 struct query_ctx {
 	struct replica *r;
@@ -551,6 +556,22 @@ void client_query_holders(struct replica *r, const struct fs_msg *query)
 	struct query_ctx q = { .r = r, .query = query };
 
 	htable_each(&r->clients, query_each, &q);
+}
+
+static void recall_each(struct hnode *node, void *ctx)
+{
+	struct client *c = CONTAINER_OF(node, struct client, node);
+	const struct query_ctx *q = ctx;
+
+	if (c->session_id == q->query->session_id)
+		client_send(q->r, c->id, q->query);
+}
+
+void client_recall(struct replica *r, const struct fs_msg *recall)
+{
+	struct query_ctx q = { .r = r, .query = recall };
+
+	htable_each(&r->clients, recall_each, &q);
 }
 
 /* What a client says for the leader's ears: handled here or passed on. */
@@ -732,6 +753,8 @@ static void note_client(struct replica *r, struct client *c, const struct fs_msg
 	if (m->type == FS_MSG_ALIVE) {
 		c->alive_due = true;
 		c->alive_tag = m->tag;
+		if (m->flags & FS_MSG_BRISK)
+			status_soon(r);
 	}
 	if (m->flags & FS_MSG_HOLDER) {
 		bool is_new = !c->holder;

@@ -110,6 +110,7 @@ struct peer {
 	uint64_t applied_index;
 	struct store_space space;
 	bool space_low;
+	uint64_t room_bytes;
 };
 
 struct orphans {
@@ -164,6 +165,9 @@ struct replica {
 	uint64_t read_ms; /* when the last one came */
 	struct list waits; /* struct job_read that wait for a lock to go */
 	size_t wait_count;
+	struct list recalls; /* leader: struct recall */
+	size_t recall_count;
+	uint64_t recall_ms; /* looked at last */
 	uint64_t unlocked_index; /* applied here, when a lock went last */
 	uint64_t local_reads, index_reads;
 	uint64_t reads_wait_ms; /* the last round was refused: none before this */
@@ -172,6 +176,7 @@ struct replica {
 	struct peer peers[RAFT_NODES_MAX];
 	size_t peer_count;
 	uint64_t status_ms, space_ms;
+	uint64_t status_sent_ms;
 	struct job_space space; /* last result */
 	uint64_t space_bytes;   /* applied since it was asked for */
 
@@ -243,6 +248,8 @@ void client_finish_rounds(struct replica *r);
 void client_resend(struct replica *r);
 /* A read for the node itself: local state, no round. */
 void client_query_holders(struct replica *r, const struct fs_msg *query);
+/* To the client whose session it names, if that is one of ours. */
+void client_recall(struct replica *r, const struct fs_msg *recall);
 void client_state(struct replica *r);
 /* Takes along the ALIVEs that came since the last beat; the beat's number, 0: there are none. */
 uint64_t client_beat(struct replica *r);
@@ -253,7 +260,18 @@ void board_carry_out(struct replica *r, const struct raft_output *out);
 void board_installed(struct replica *r); /* of a snapshot: whatever changed in it */
 void board_show(struct replica *r, uint64_t client_id);
 
-/* waits.c: reads that wait for a lock to go */
+/* recalls.c: leader only, but for recalls_want() and recalls_message() */
+void recalls_init(struct replica *r);
+void recalls_reset(struct replica *r); /* leadership began or ended */
+/* Somebody is blocked by it. */
+void recalls_want(struct replica *r, uint64_t ino, const struct fs_delegation *d);
+void recalls_message(struct replica *r, const struct fs_msg *m);
+void recalls_applied(struct replica *r, const struct job_apply *apply);
+void recalls_tick(struct replica *r);
+/* The end of a delegation of that session is proposed, as it was silent. */
+bool recalls_is_revoking(const struct replica *r, uint64_t session);
+
+/* waits.c: reads that wait for a lock to go, or a delegation */
 void waits_init(struct replica *r);
 void waits_release(struct replica *r);
 /* Takes a read that is blocked, unless it has waited long enough: then it is answered, with its status. */
@@ -283,6 +301,7 @@ bool sessions_heard(struct replica *r, const uint8_t uuid[KV_UUID_SIZE], uint64_
 bool sessions_is_ending(const struct replica *r, const uint8_t uuid[KV_UUID_SIZE]);
 void sessions_bye(struct replica *r, const uint8_t uuid[KV_UUID_SIZE]);
 struct session *sessions_find(struct replica *r, const uint8_t uuid[KV_UUID_SIZE]);
+const struct session *sessions_by_id(const struct replica *r, uint64_t id); /* NULL: unknown here */
 uint64_t sessions_ttl_ms(const struct replica *r);
 uint64_t sessions_clock_ms(const struct replica *r); /* of this leadership: log time grows with it */
 /* This leadership is old enough that whoever is alive anywhere was heard. */
@@ -306,11 +325,14 @@ void upkeep_on_installed(struct replica *r, struct job_install *install);
 void upkeep_on_space(struct replica *r, struct job_space *space);
 /* Growth is refused: less than the reserve and one more image of the state would be left free. */
 bool upkeep_space_is_low(const struct replica *r);
+/* So much may still be written before growth is refused here. 0: not known. */
+uint64_t upkeep_room_bytes(const struct replica *r);
 /* Bytes of log after which a snapshot is due now; UINT64_MAX: never. */
 uint64_t upkeep_threshold_bytes(const struct replica *r);
 
 /* status.c: NODE_STATUS frames */
 void status_send(struct replica *r);
+void status_soon(struct replica *r); /* a client is in a hurry to be confirmed */
 void status_receive(struct replica *r, uint64_t from, const uint8_t *payload, size_t len);
 
 #endif

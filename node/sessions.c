@@ -283,7 +283,7 @@ bool sessions_is_ending(const struct replica *r, const uint8_t uuid[KV_UUID_SIZE
 {
 	const struct session *s = find(r, uuid);
 
-	return s && s->ending;
+	return s && (s->ending || recalls_is_revoking(r, s->id));
 }
 
 void sessions_bye(struct replica *r, const uint8_t uuid[KV_UUID_SIZE])
@@ -389,6 +389,17 @@ bool sessions_all_known(const struct replica *r)
 struct session *sessions_find(struct replica *r, const uint8_t uuid[KV_UUID_SIZE])
 {
 	return find(r, uuid);
+}
+
+const struct session *sessions_by_id(const struct replica *r, uint64_t id)
+{
+	list_for_each (it, &r->sessions.all) {
+		const struct session *s = list_entry(it, struct session, link);
+
+		if (s->id == id)
+			return s;
+	}
+	return NULL;
 }
 
 /* ---- beats ---------------------------------------------------------------------------------------- */

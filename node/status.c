@@ -2,12 +2,13 @@
  * status.c - what nodes tell each other about once a second; never an entry, nothing is stored.
  *
  * NODE_STATUS                 off size
- *   version, now 2              0   1
+ *   version, now 3              0   1
  *   space is low                1   1
  *   applied index               2   8
  *   free bytes, total bytes    10  16
- *   number of the beat, or 0   26   8
- *   clients, to the end:       34   - each
+ *   bytes to grow into         26   8   before growth is refused there
+ *   number of the beat, or 0   34   8
+ *   clients, to the end:       42   - each
  *     uuid, session id             16, 8   id 0: none yet
  *     age in ms                         8
  *     1: can hold files open            1
@@ -16,8 +17,9 @@
 #include "base/mark.h"
 #include "node/replica_internal.h"
 
-#define STATUS_VERSION 2
-#define HEAD_SIZE 34u
+#define STATUS_VERSION 3
+#define HEAD_SIZE 42u
+#define SOON_MS 200u /* and no sooner after the last one */
 #define CLIENT_SIZE (KV_UUID_SIZE + 17u)
 
 struct clients_ctx {
@@ -70,11 +72,13 @@ void status_send(struct replica *r)
 	const struct store_space *space = &r->space.space;
 	uint64_t beat = client_beat(r);
 
+	r->status_sent_ms = replica_now(r);
 	buf_put_u8(&frame, STATUS_VERSION);
 	buf_put_u8(&frame, upkeep_space_is_low(r));
 	buf_put_le64(&frame, r->applied_index);
 	buf_put_le64(&frame, space->free_bytes);
 	buf_put_le64(&frame, space->total_bytes);
+	buf_put_le64(&frame, upkeep_room_bytes(r));
 	buf_put_le64(&frame, beat);
 	htable_each(&r->clients, put_client, &clients);
 	for (size_t i = 0; i < r->peer_count; i++) {
@@ -89,6 +93,11 @@ void status_send(struct replica *r)
 	buf_release(&frame);
 }
 
+void status_soon(struct replica *r)
+{
+	r->status_ms = min_u64(r->status_ms, r->status_sent_ms + SOON_MS);
+}
+
 void status_receive(struct replica *r, uint64_t from, const uint8_t *payload, size_t len)
 {
 	struct cursor c = cursor_init(payload, len);
@@ -98,6 +107,7 @@ void status_receive(struct replica *r, uint64_t from, const uint8_t *payload, si
 	uint64_t applied = cursor_le64(&c);
 	uint64_t free_bytes = cursor_le64(&c);
 	uint64_t total_bytes = cursor_le64(&c);
+	uint64_t room_bytes = cursor_le64(&c);
 	uint64_t beat = cursor_le64(&c);
 
 	if (!p || version != STATUS_VERSION || !cursor_ok(&c) || cursor_left(&c) % CLIENT_SIZE != 0)
@@ -106,6 +116,7 @@ void status_receive(struct replica *r, uint64_t from, const uint8_t *payload, si
 	p->applied_index = applied;
 	p->space.free_bytes = free_bytes;
 	p->space.total_bytes = total_bytes;
+	p->room_bytes = room_bytes;
 	if (r->evaluating)
 		hear(r, from, beat, c.pos, cursor_left(&c));
 }

@@ -122,12 +122,24 @@ uint64_t upkeep_threshold_bytes(const struct replica *r)
 	return base + base / 16 * (r->options.self % 3);
 }
 
-bool upkeep_space_is_low(const struct replica *r)
+/* What growth must leave free. */
+static uint64_t kept_free_bytes(const struct replica *r)
 {
 	uint64_t image = r->options.snapshot_threshold < 0 ? 0 : r->state_bytes + r->since_checkpoint_bytes;
 
-	return r->space.space.total_bytes > 0 &&
-	       r->space.space.free_bytes < r->space.space.reserve_bytes + image;
+	return r->space.space.reserve_bytes + image;
+}
+
+bool upkeep_space_is_low(const struct replica *r)
+{
+	return r->space.space.total_bytes > 0 && r->space.space.free_bytes < kept_free_bytes(r);
+}
+
+uint64_t upkeep_room_bytes(const struct replica *r)
+{
+	uint64_t kept = kept_free_bytes(r) + r->space_bytes, left = r->space.space.free_bytes;
+
+	return r->space.space.total_bytes > 0 && left > kept ? left - kept : 0;
 }
 
 static bool snapshot_is_due(const struct replica *r)

@@ -4,12 +4,16 @@
  * nothing depends on a client that went away, a wake-up that a snapshot swallowed, or a leader.
  *
  * Being woken grants nothing; the client tries again, in a change of its own.
+ *
+ * Any other read that is blocked waits for a delegation to end, for as long as that takes; its client knows when it
+ * has had enough. It is evaluated again every now and then, and each time the leader is told what is in its way.
  */
 #include "base/mark.h"
 #include "node/replica_internal.h"
 
 #define WAIT_MS 1000u
 #define WAITS_MAX 16384u
+#define LOOK_AGAIN_MS 200u
 
 static struct job_read *read_of(struct list *link)
 {
@@ -38,6 +42,23 @@ void waits_release(struct replica *r)
 	r->wait_count = 0;
 }
 
+static bool is_for_delegation(const struct job_read *read)
+{
+	return read->blocked_by.number != 0;
+}
+
+static void forget(struct replica *r, struct job_read *read)
+{
+	r->reads_open--;
+	job_free(&read->job);
+}
+
+/* It has waited long enough for a lock, or too many do. */
+static bool is_answered_again(const struct replica *r, const struct job_read *read, uint64_t now)
+{
+	return !is_for_delegation(read) && (now - read->parked_ms >= WAIT_MS || r->wait_count >= WAITS_MAX);
+}
+
 bool waits_park(struct replica *r, struct job_read *read)
 {
 	uint64_t now = replica_now(r);
@@ -46,10 +67,18 @@ bool waits_park(struct replica *r, struct job_read *read)
 		return false;
 	if (read->parked_ms == 0)
 		read->parked_ms = now;
-	if (now - read->parked_ms >= WAIT_MS || r->wait_count >= WAITS_MAX) {
+	if (is_answered_again(r, read, now)) {
 		read->job.status = -EAGAIN;
 		return false;
 	}
+	if (r->wait_count >= WAITS_MAX) {
+		MARK("node.waits.too-many");
+		forget(r, read); /* its session asks again */
+		return true;
+	}
+	read->looked_ms = now;
+	if (is_for_delegation(read))
+		recalls_want(r, read->blocked_ino, &read->blocked_by);
 	list_add_tail(&r->waits, &read->job.link);
 	r->wait_count++;
 	/* What it saw may be older than a lock that has gone meanwhile. */
@@ -91,6 +120,11 @@ void waits_tick(struct replica *r)
 	list_for_each_safe (it, &r->waits) {
 		struct job_read *read = read_of(it);
 
+		if (is_for_delegation(read)) {
+			if (now - read->looked_ms >= LOOK_AGAIN_MS)
+				wake(r, read);
+			continue;
+		}
 		if (now - read->parked_ms < WAIT_MS)
 			continue; /* one that was woken in vain stands behind younger ones */
 		list_del(it);
@@ -108,7 +142,6 @@ void waits_client_gone(struct replica *r, uint64_t client_id)
 			continue;
 		list_del(it);
 		r->wait_count--;
-		r->reads_open--;
-		job_free(&read->job);
+		forget(r, read);
 	}
 }

@@ -189,13 +189,14 @@ static void run_apply(struct worker *w, struct list *jobs, struct list *done)
 static int read_request(struct worker *w, struct kv_txn *txn, struct job_read *read)
 {
 	struct fs_result res = { .reply = BUF_INIT };
-	struct fs_stamp stamp = { .index = 0 };
+	struct fs_stamp stamp = { .session_id = read->reader };
 	struct fs_request rq;
 	int ret;
 
 	if (fs_request_decode(&rq, read->data.data, read->data.len) < 0 || !fs_op_is_read(rq.op))
 		return -EINVAL;
 	read->blocked_ino = 0;
+	read->blocked_by = (struct fs_delegation){ .number = 0 };
 	read->seen_index = kv_view_meta(w->view)->applied_index;
 	ret = fs_eval(txn, &rq, &stamp, &res);
 	if (ret < 0) {
@@ -207,6 +208,7 @@ static int read_request(struct worker *w, struct kv_txn *txn, struct job_read *r
 		ret = res.status;
 	} else if (res.outcome == FS_BLOCKED) {
 		read->blocked_ino = res.blocked_ino;
+		read->blocked_by = res.blocked_by;
 	} else if (rq.op == FS_STATFS) {
 		struct store_space space = { .total_bytes = 0 };
 

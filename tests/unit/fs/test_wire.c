@@ -105,7 +105,10 @@ static void each_type_has_its_form(void **state)
 		{ FS_MSG_KEPT, 1, 0, -EPROTO },
 		{ FS_MSG_BOARD, 0, 0, 0 },
 		{ FS_MSG_BOARD, 8, 0, -EPROTO },
-		{ FS_MSG_BOARD + 1, 0, 0, -EPROTO },
+		{ FS_MSG_RECALL, 16, 0, 0 },
+		{ FS_MSG_RECALL, 0, 0, -EPROTO },
+		{ FS_MSG_RECALL, 8, 0, -EPROTO },
+		{ FS_MSG_RECALL + 1, 0, 0, -EPROTO },
 		{ 255, 0, 0, -EPROTO },
 	};
 	static const uint8_t body[16];
@@ -132,7 +135,7 @@ static void unknown_versions_and_flags_are_refused(void **state)
 	fs_msg_encode(&m, &out);
 	out.data[0] = 1;
 	assert_int_equal(fs_msg_decode(&got, out.data, out.len), -EPROTO);
-	out.data[0] = 2;
+	out.data[0] = 4;
 	out.data[2] = 0x80;
 	assert_int_equal(fs_msg_decode(&got, out.data, out.len), -EPROTO);
 	out.data[2] = 0;

@@ -114,6 +114,8 @@ struct rig_client {
 	uint64_t held_below; /* and every inode below this */
 	unsigned resends, queries;
 	uint64_t last_query;
+	unsigned recalls;
+	uint64_t recalled_ino, recalled_number; /* by the last one */
 	bool has_leader;
 	uint64_t alive_ms;
 };

@@ -199,6 +199,11 @@ void rig_client_read(struct rig_client *c)
 	case FS_MSG_QUERY:
 		on_query(c, &m);
 		break;
+	case FS_MSG_RECALL:
+		c->recalls++;
+		c->recalled_ino = load_le64(m.body);
+		c->recalled_number = load_le64(m.body + 8);
+		break;
 	case FS_MSG_STATE:
 		c->has_leader = m.has_leader;
 		c->stamp = max_u64(c->stamp, m.stamp);

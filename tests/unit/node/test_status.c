@@ -100,15 +100,15 @@ static void a_frame_that_does_not_decode_changes_nothing(void **state)
 	struct rig *rig = rig_new(3, 5);
 	struct rig_node *leader = rig_leader(rig);
 	uint64_t from = rig_follower(rig, 0)->id;
-	uint8_t frame[34 + 33] = { 2, 1 }; /* space is low */
+	uint8_t frame[42 + 33] = { 3, 1 }; /* space is low */
 
 	rig_pass(rig, 3000);
-	for (size_t len = 0; len < 34; len++)
+	for (size_t len = 0; len < 42; len++)
 		status_receive(leader->replica, from, frame, len);
 	status_receive(leader->replica, from, frame, sizeof(frame) - 1); /* most of a client */
 	frame[0] = 9; /* another version */
 	status_receive(leader->replica, from, frame, sizeof(frame));
-	frame[0] = 2;
+	frame[0] = 3;
 	status_receive(leader->replica, 77, frame, sizeof(frame)); /* a stranger */
 	assert_false(replica_peer(leader->replica, from)->space_low);
 	assert_true(list_empty(&leader->replica->sessions.all));
