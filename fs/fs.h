@@ -80,7 +80,8 @@ enum fs_op {
 	FS_COPY_RANGE,    /* ino, offset, size, ino2, data = le64 offset there; count 0: end of file */
 	FS_TMPFILE,       /* ino = directory, mode, flags (O_EXCL: never to be linked), valid = umask: a file
 			   * without a name, an orphan from the beginning; size as in CREATE */
-	FS_GATHERED,      /* ino, ino2 = number of the delegation, data = extents, mtime as the holder shows it, flags:
+	FS_GATHERED,      /* ino, ino2 = number of the delegation, data = extents, mtime as the holder shows it, size: so many bytes
+			  * are to be reserved from now on, if that is more, flags:
 			   * what was gathered. -EKEYREVOKED: the session does not have that delegation (any more) */
 	FS_DELEGATION_RETURN, /* data: le64 ino and le64 number, FS_DELEGATIONS_AT_ONCE of them at most: not needed any
 			       * more; those that are not there are none the worse */
@@ -107,7 +108,7 @@ struct fs_delegation {
 
 #define FS_DELEGATION_LEASE_MS 3000u /* since the holder's last confirmed contact */
 #define FS_DELEGATION_BYTES_MAX (16u * 1024 * 1024)  /* that one reserves */
-#define FS_DELEGATED_BYTES_MAX (1024ull * 1024 * 1024) /* that all reserve */
+#define FS_DELEGATED_BYTES_MAX (4096ull * 1024 * 1024) /* that all reserve */
 #define FS_DELEGATIONS_PER_SESSION 1024u             /* they all go in the entry that ends it */
 #define FS_DELEGATIONS_AT_ONCE 256u                  /* returned by one entry */
 #define FS_GATHERED_EXTENTS_MAX 1024u

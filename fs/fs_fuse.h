@@ -76,6 +76,7 @@ struct fs_fuse_options {
 	uint32_t max_idle_threads; /* so many stay when there is less to do; 0: max_threads */
 	uint32_t max_read;    /* bytes of one READ, a multiple of 4096; 0: FS_IO_MAX */
 	uint32_t readahead;   /* bytes, needs root; 0: 1 MiB */
+	bool delegations;    /* plain writes may be gathered: write(2) returns before they are durable */
 	bool debug;
 	bool local_flock, local_posix; /* such locks are this mount's own affair */
 };
@@ -100,8 +101,11 @@ void fs_fuse_free(struct fs_fuse *fuse);
 
 /* For fs_session_options: which of these inodes has this mount open (counted from the OPEN request)? */
 size_t fs_fuse_held(void *fuse, uint64_t *inos, size_t count);
-/* The session ended: files whose locks it held fail with EIO until they are closed. */
+/* The session ended: files whose locks it held fail with EIO until they are closed; what was gathered under its
+ * delegations is lost, and the next fsync or close told. */
 void fs_fuse_lost(void *fuse, uint64_t session_id);
+/* Somebody wants a delegation of this mount's session. */
+void fs_fuse_recall(void *fuse, uint64_t ino, uint64_t number);
 bool fs_fuse_killed(void *fuse, uint32_t pid); /* /proc/PID/status: SigPnd, ShdPnd */
 
 #endif

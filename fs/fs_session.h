@@ -49,6 +49,9 @@ struct fs_session_options {
 	/* A session ended, and all that it gave. What is submitted from now on goes into another one, and what
 	 * was never sent has gone there already. Thread: the channel's, holding no lock. NULL: nobody asks. */
 	void (*lost)(void *ctx, uint64_t session_id);
+	/* A delegation of the session is wanted by somebody else: it is to be flushed and given back. Thread: the
+	 * channel's; must not block. NULL: there are none. */
+	void (*recall)(void *ctx, uint64_t ino, uint64_t number);
 	/* The node's board: see fs_board_open(). Thread: the channel's. NULL: not asked for. */
 	void (*board)(void *ctx, int pid, int fd, uint64_t nonce);
 	/* Is SIGKILL pending for the process (or thread) that made the request? NULL: no. */
@@ -102,6 +105,10 @@ struct fs_session_stats {
 /* Is what that session gave still certain? Locks, delegations and the like must be asked this at each use. False
  * of one that has ended, even while its successor is kept. */
 bool fs_session_is_kept(struct fs_session *s, uint64_t session_id);
+/* Was it confirmed so short a time ago? As is_kept, for what is given for less than the session's time to live. */
+bool fs_session_is_fresh(struct fs_session *s, uint64_t session_id, uint32_t lease_ms);
+/* While it has something that must be fresh, it is confirmed more often. */
+void fs_session_set_brisk(struct fs_session *s, bool brisk);
 /* Options hard and timeo_ms from now on, also for what waits already. Any thread. */
 void fs_session_set_patience(struct fs_session *s, bool hard, uint32_t timeo_ms);
 uint64_t fs_session_id(struct fs_session *s); /* 0: none has begun yet */

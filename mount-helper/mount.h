@@ -27,7 +27,7 @@ enum mount_local_lock {
 
 struct mount_options {
 	bool ro, nodev, nosuid, noexec, remount;
-	bool allow_other, no_allow_other, allow_root, no_acl;
+	bool allow_other, no_allow_other, allow_root, no_acl, no_delegations;
 	bool nodiratime, bg, delay_connect, nolock;
 	bool root_squash, all_squash;
 	const char *root_squash_as, *all_squash_as; /* as given: UID:GID */

@@ -228,6 +228,14 @@ static void lost(void *ctx, uint64_t session_id)
 		fs_fuse_lost(s->fuse, session_id);
 }
 
+static void recall(void *ctx, uint64_t ino, uint64_t number)
+{
+	struct served *s = ctx;
+
+	if (s->fuse)
+		fs_fuse_recall(s->fuse, ino, number);
+}
+
 static void board(void *ctx, int pid, int fd, uint64_t nonce)
 {
 	struct served *s = ctx;
@@ -267,6 +275,7 @@ static void open_session(struct served *s, const struct fs_channel_ops *ops, voi
 		.held = held,
 		.begun = begun,
 		.lost = lost,
+		.recall = recall,
 		.board = board,
 		.killed = killed,
 		.ctx = s,
@@ -577,6 +586,7 @@ static int mount_fuse(struct served *s, uint64_t root_ino, struct err *err)
 		.nosuid = o->nosuid || !root,
 		.noexec = o->noexec,
 		.no_acl = o->no_acl,
+		.delegations = !o->no_delegations,
 		.no_user_xattr = o->no_user_xattr,
 		.direct_io = o->direct_io,
 		.max_read = (uint32_t)o->max_read,

@@ -18,6 +18,7 @@
 #include "fs/fs.h"
 #include "fs/fs_fuse.h"
 #include "fs/fuse/atime.h"
+#include "fs/fuse/gather.h"
 #include "fs/fuse/init.h"
 #include "fs/fuse/kinode.h"
 #include "fs/fuse/klock.h"
@@ -38,7 +39,8 @@ struct fs_fuse {
 	struct klock_table locks;
 	struct atime_table atimes;
 	struct lcache known;
-	_Atomic uint64_t next_fh;     /* handles are numbered, and no number is used twice */
+	struct gather gather;
+	_Atomic uint64_t next_fh;     /* handles are numbered, and no number is used twice; odd: it can write */
 	_Atomic uint64_t next_waiter; /* likewise those who wait for a lock */
 	struct notifier notifier;
 	struct {
@@ -76,6 +78,14 @@ struct op {
 	bool tells_attr;   /* the reply carries attributes to the kernel */
 	bool changes;      /* data or size of ino: kinode_change_begin() and end around it */
 	bool is_writepage; /* pages of a mapping: no caller, so nothing may be refused or cleared */
+	bool aside;        /* it goes on in a callback, which must not block in the channel */
+	bool may_gather;   /* a WRITE may be kept here, a new file asked for with a delegation */
+	bool asks;         /* ... was asked for */
+	bool has_waited;   /* what was gathered when it came is sent */
+	struct gather_wait wait;
+	void (*synced)(struct op *op, int status); /* of op_sync() */
+	struct fs_request held; /* what waits; its names and data in held_bytes */
+	struct buf held_bytes;
 	uint64_t fh;
 	uint64_t fence;      /* session whose locks the data relies on; 0: none */
 	struct fs_lock lock; /* of lock requests */
@@ -95,7 +105,7 @@ bool op_is_squashed(fuse_req_t req);
 void op_submit(struct op *op, struct fs_request *rq);
 /* From the op's own done function, instead of replying: submits another request, whose answer goes to op->done. */
 void op_submit_again(struct op *op, struct fs_request *rq);
-/* Instead of op_submit(): 0 or a negative errno. */
+/* Instead of op_submit(): 0 or a negative errno; op_reply_error() maps it. */
 void op_reply_now(struct op *op, int status);
 /* Drops stale pages by the notifier when op->attr tells so, then calls finish(op). */
 void op_finish_coherent(struct op *op, void (*finish)(struct op *op));
@@ -122,8 +132,16 @@ void ops_link_fill(struct fuse_lowlevel_ops *ops);   /* *link rename mknod */
 void ops_xattr_fill(struct fuse_lowlevel_ops *ops);
 void ops_lock_fill(struct fuse_lowlevel_ops *ops, const struct fs_fuse_options *options);
 
-/* ops_lock.c: a descriptor is closed; answers req. */
-void lock_flush(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi);
+/* Waits for what was gathered of op->ino with last as in gather_sync(), then calls synced; takes op's reference. */
+void op_sync(struct op *op, bool last, void (*synced)(struct op *op, int status));
+static inline bool fh_can_write(uint64_t fh)
+{
+	return fh & 1;
+}
+
+/* ops_lock.c: op's descriptor (ino, fh, lock.owner) is closed; answers with status if nothing else goes wrong. Takes op's
+ * reference. */
+void lock_flush(struct op *op, int status);
 /* A handle is gone; releases aside what was locked through it. */
 void lock_handle_gone(struct fs_fuse *fuse, uint64_t ino, uint64_t fh);
 /*

@@ -77,6 +77,7 @@ static void fuse_release(struct fs_fuse *fuse)
 	mount_point_release(&fuse->mount);
 	kinode_table_release(&fuse->inodes);
 	klock_table_release(&fuse->locks);
+	gather_release(&fuse->gather);
 	atime_table_release(&fuse->atimes);
 	fs_board_close(lcache_set_board(&fuse->known, NULL));
 	lcache_release(&fuse->known);
@@ -94,6 +95,7 @@ int fs_fuse_mount(const struct fs_fuse_options *options, struct fs_fuse **out, s
 	fuse->options.source = mem_strdup(options->source ? options->source : "quorumfs");
 	kinode_table_init(&fuse->inodes);
 	klock_table_init(&fuse->locks);
+	gather_init(&fuse->gather, options->delegations);
 	atime_table_init(&fuse->atimes, options->atime);
 	lcache_init(&fuse->known, LCACHE_ENTRIES_MAX, clock_boot_ns);
 	fs_fuse_set_live(fuse, &options->live);
@@ -228,6 +230,13 @@ static int loop(struct fs_fuse *fuse)
 	return ret > 0 ? -EIO : ret;
 }
 
+static bool is_open(void *ctx, uint64_t ino)
+{
+	struct fs_fuse *fuse = ctx;
+
+	return kinode_is_open(&fuse->inodes, ino);
+}
+
 int fs_fuse_run(struct fs_fuse *fuse, void (*started)(void *ctx), void *ctx)
 {
 	pthread_t stopper;
@@ -246,7 +255,10 @@ int fs_fuse_run(struct fs_fuse *fuse, void (*started)(void *ctx), void *ctx)
 		return ret;
 	ret = atime_start(&fuse->atimes, fuse->session);
 	if (ret == 0)
+		ret = gather_start(&fuse->gather, fuse->session, is_open, fuse);
+	if (ret == 0)
 		ret = loop(fuse);
+	gather_stop(&fuse->gather);
 	atime_stop(&fuse->atimes);
 	atomic_store(&fuse->ended, true);
 	sem_post(&fuse->stop);
@@ -330,13 +342,21 @@ size_t fs_fuse_held(void *ctx, uint64_t *inos, size_t count)
 void fs_fuse_lost(void *ctx, uint64_t session_id)
 {
 	struct fs_fuse *fuse = ctx;
-	size_t count = klock_lost(&fuse->locks, session_id, atomic_load(&fuse->next_fh));
+	size_t count = klock_lost(&fuse->locks, session_id, 2 * atomic_load(&fuse->next_fh));
 
+	gather_lost(&fuse->gather, session_id);
 	if (count == 0)
 		return;
 	MARK("fs.fuse.lock.lost");
 	log_error("fuse", "locks were lost with session %llu: until they are closed, EIO for files=%zu",
 		  (unsigned long long)session_id, count);
+}
+
+void fs_fuse_recall(void *ctx, uint64_t ino, uint64_t number)
+{
+	struct fs_fuse *fuse = ctx;
+
+	gather_recall(&fuse->gather, ino, number);
 }
 
 /* Is bit SIGKILL - 1 set in the hexadecimal mask after the field's name? */

@@ -126,14 +126,19 @@ bool kinode_close(struct kinode_table *t, uint64_t ino)
 	return last;
 }
 
-bool kinode_is_open(struct kinode_table *t, uint64_t ino)
+uint64_t kinode_opens(struct kinode_table *t, uint64_t ino)
 {
 	pthread_mutex_lock(&t->lock);
 	const struct kinode *i = find(t, ino);
-	bool open = i && i->opens > 0;
+	uint64_t opens = i ? i->opens : 0;
 
 	pthread_mutex_unlock(&t->lock);
-	return open;
+	return opens;
+}
+
+bool kinode_is_open(struct kinode_table *t, uint64_t ino)
+{
+	return kinode_opens(t, ino) > 0;
 }
 
 bool kinode_observe(struct kinode_table *t, const struct fs_attr *attr, bool told)

@@ -42,6 +42,7 @@ void kinode_forget(struct kinode_table *t, uint64_t ino, uint64_t count);
 void kinode_open(struct kinode_table *t, uint64_t ino);
 /* True: nobody has it open any more. */
 bool kinode_close(struct kinode_table *t, uint64_t ino);
+uint64_t kinode_opens(struct kinode_table *t, uint64_t ino); /* how many open files */
 bool kinode_is_open(struct kinode_table *t, uint64_t ino);
 
 /*

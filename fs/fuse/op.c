@@ -30,6 +30,7 @@ static void op_unref(struct op *op)
 		return;
 	buf_release(&op->data);
 	buf_release(&op->asked_names);
+	buf_release(&op->held_bytes);
 	free(op);
 }
 
@@ -49,11 +50,26 @@ static void op_done(struct op *op, int status, const struct fs_reply *reply)
 {
 	struct fs_fuse *fuse = op->fuse;
 	uint64_t changed_ino = op->changes ? op->ino : 0;
+	struct fs_reply shown;
 
+	if (status == 0 && reply && reply->has_attr) {
+		shown = *reply;
+		gather_show(&fuse->gather, &shown.attr);
+		reply = &shown;
+	}
 	op->done(op, status, reply);
 	if (changed_ino != 0)
 		kinode_change_end(&fuse->inodes, changed_ino);
 }
+
+static void asked(struct op *op, const struct fs_reply *reply)
+{
+	if (op->asks)
+		gather_asked(&op->fuse->gather, op->asked.op == FS_WRITE ? op->asked.ino : 0, reply);
+	op->asks = false;
+}
+
+static bool waits_to_show(struct op *op, const struct fs_reply *reply);
 
 static void answered(void *ctx, int status, const struct fs_reply *reply)
 {
@@ -62,6 +78,9 @@ static void answered(void *ctx, int status, const struct fs_reply *reply)
 	fuse_req_interrupt_func(op->req, NULL, NULL);
 	if (reply)
 		lcache_learn(&op->fuse->known, &op->asked, status, reply);
+	asked(op, status == 0 ? reply : NULL);
+	if (status == 0 && op->asked.op == FS_LOOKUP && waits_to_show(op, reply))
+		return;
 	op_done(op, status, reply);
 	op_unref(op);
 }
@@ -91,6 +110,8 @@ static bool answer_here(struct op *op, const struct fs_request *rq)
 	else if ((rq->op == FS_GETATTR || rq->op == FS_OPEN) &&
 		 lcache_attr(&op->fuse->known, rq->ino, &reply.attr))
 		status = 0;
+	if (status == 0 && gather_look(&op->fuse->gather, reply.attr.ino, op->aside, NULL) == GATHER_WAITS)
+		return false;
 	if (status != -EAGAIN)
 		op_done(op, status, status == 0 ? &reply : NULL);
 	return status != -EAGAIN;
@@ -152,6 +173,179 @@ static void set_caller(const struct op *op, struct fs_request *rq)
 	rq->checked = squashed && !op->by_handle;
 }
 
+static submit_fn how_of(const struct op *op)
+{
+	return op->aside ? fs_session_submit_aside : fs_session_submit;
+}
+
+/* ---- what was gathered comes first ---- */
+
+static enum gather_verdict gate_write(struct op *op, const struct fs_request *rq, struct gather_wait *w)
+{
+	struct gather *t = &op->fuse->gather;
+	struct gather_write wr = { .offset = rq->offset,
+				   .data = rq->data,
+				   .len = rq->data_len,
+				   .uid = rq->uid,
+				   .gid = rq->gid };
+
+	return op->may_gather ? gather_write(t, rq->ino, &wr, op->aside, w) :
+				gather_hold(t, rq->ino, op->aside, w);
+}
+
+/* May the request go to a node? DONE: op->data has what is to be read, or what is to be written was taken. */
+static enum gather_verdict gate(struct op *op, const struct fs_request *rq, struct gather_wait *w)
+{
+	struct gather *t = &op->fuse->gather;
+	enum gather_verdict first;
+
+	if (op->has_waited && rq->op != FS_WRITE && rq->op != FS_COPY_RANGE)
+		return GATHER_PASS;
+	switch (rq->op) {
+	case FS_WRITE:
+		return gate_write(op, rq, w);
+	case FS_READ:
+		return gather_read(t, rq->ino, rq->offset, rq->size, &op->data, op->aside, w);
+	case FS_GETATTR:
+	case FS_OPEN:
+		return gather_look(t, rq->ino, op->aside, w);
+	case FS_COPY_RANGE:
+		first = gather_hold(t, rq->ino, op->aside, w);
+		return first == GATHER_PASS ? gather_hold(t, rq->ino2, op->aside, w) : first;
+	case FS_SETATTR:
+	case FS_OPEN_TRUNC:
+	case FS_ALLOCATE:
+	case FS_PUNCH:
+	case FS_SEEK:
+	case FS_ACCESS:
+	case FS_GETXATTR:
+	case FS_LISTXATTR:
+	case FS_SETXATTR:
+	case FS_REMOVEXATTR:
+		return gather_hold(t, rq->ino, op->aside, w);
+	default:
+		return GATHER_PASS;
+	}
+}
+
+static void start(struct op *op, struct fs_request *rq);
+
+static void waited(struct gather_wait *w, int status)
+{
+	struct op *op = CONTAINER_OF(w, struct op, wait);
+
+	fuse_req_interrupt_func(op->req, NULL, NULL);
+	op->aside = op->has_waited = true;
+	if (status == 0) {
+		start(op, &op->held);
+		return;
+	}
+	op_done(op, status, NULL);
+	op_unref(op);
+}
+
+static bool wait_is_killed(struct gather_wait *w)
+{
+	struct op *op = CONTAINER_OF(w, struct op, wait);
+
+	return atomic_load(&op->interrupted) &&
+	       fs_fuse_killed(op->fuse, (uint32_t)fuse_req_ctx(op->req)->pid);
+}
+
+/* From here on op belongs to who ends the wait, if there is one. */
+static void prepare_wait(struct op *op, void (*done)(struct gather_wait *w, int status))
+{
+	op->wait.done = done;
+	op->wait.killed = wait_is_killed;
+	fuse_req_interrupt_func(op->req, interrupted, op);
+}
+
+/* rq may be op->held already. */
+static void keep_request(struct op *op, const struct fs_request *rq)
+{
+	struct buf bytes = BUF_INIT;
+
+	buf_put(&bytes, rq->name, rq->name_len);
+	buf_put(&bytes, rq->name2, rq->name2_len);
+	buf_put(&bytes, rq->data, rq->data_len);
+	op->held = *rq;
+	op->held.name = (const char *)bytes.data;
+	op->held.name2 = op->held.name ? op->held.name + rq->name_len : NULL;
+	op->held.data = bytes.data ? bytes.data + rq->name_len + rq->name2_len : NULL;
+	buf_release(&op->held_bytes);
+	op->held_bytes = bytes;
+}
+
+/* A name leads to what was gathered, and cannot be shown before that is sent: then it is looked up again. */
+static bool waits_to_show(struct op *op, const struct fs_reply *reply)
+{
+	struct gather *t = &op->fuse->gather;
+	uint64_t ino = reply->attr.ino;
+
+	if (op->has_waited || !reply->has_attr || gather_look(t, ino, true, NULL) != GATHER_WAITS)
+		return false;
+	keep_request(op, &op->asked);
+	prepare_wait(op, waited);
+	if (gather_look(t, ino, true, &op->wait) == GATHER_WAITS)
+		return true;
+	fuse_req_interrupt_func(op->req, NULL, NULL);
+	return false;
+}
+
+static void gathered(struct op *op, const struct fs_request *rq)
+{
+	struct fs_reply reply = { .count = rq->data_len, .offset = rq->offset };
+	struct buf data = op->data;
+
+	if (rq->op == FS_WRITE) {
+		/* Pages of it are older than what is shown from now on, though no version says so yet. */
+		kinode_distrust(&op->fuse->inodes, rq->ino);
+	} else {
+		op->data = BUF_INIT; /* done_read() may fill it */
+		reply.data = data.data;
+		reply.data_len = data.len;
+	}
+	op_done(op, 0, &reply);
+	if (rq->op == FS_READ)
+		buf_release(&data);
+}
+
+static void send(struct op *op, struct fs_request *rq)
+{
+	if (op->may_gather)
+		rq->size = gather_ask(&op->fuse->gather, rq->op == FS_WRITE ? rq->ino : 0);
+	op->asks = op->may_gather && rq->size > 0;
+	int ret = submit(op, rq, how_of(op));
+
+	if (ret < 0) {
+		asked(op, NULL);
+		op_done(op, ret, NULL);
+	}
+	op_unref(op);
+}
+
+/* Takes op's reference. */
+static void start(struct op *op, struct fs_request *rq)
+{
+	enum gather_verdict verdict = gate(op, rq, NULL);
+
+	if (verdict == GATHER_WAITS) {
+		keep_request(op, rq);
+		rq = &op->held;
+		prepare_wait(op, waited);
+		verdict = gate(op, rq, &op->wait);
+		if (verdict == GATHER_WAITS)
+			return;
+		fuse_req_interrupt_func(op->req, NULL, NULL);
+	}
+	if (verdict == GATHER_DONE)
+		gathered(op, rq);
+	if (verdict == GATHER_PASS && !answer_here(op, rq))
+		send(op, rq);
+	else
+		op_unref(op);
+}
+
 void op_submit(struct op *op, struct fs_request *rq)
 {
 	if (op->changes)
@@ -161,15 +355,36 @@ void op_submit(struct op *op, struct fs_request *rq)
 	set_caller(op, rq);
 	if (ret == 0)
 		ret = name_check(rq->name2, rq->name2_len);
-	if (ret == 0 && answer_here(op, rq)) {
-		op_unref(op);
+	if (ret == 0) {
+		start(op, rq);
 		return;
 	}
-	if (ret == 0)
-		ret = submit(op, rq, fs_session_submit);
-	if (ret < 0)
-		op_done(op, ret, NULL);
+	op_done(op, ret, NULL);
 	op_unref(op);
+}
+
+static void sync_waited(struct gather_wait *w, int status)
+{
+	struct op *op = CONTAINER_OF(w, struct op, wait);
+
+	fuse_req_interrupt_func(op->req, NULL, NULL);
+	op->aside = true;
+	op->synced(op, status);
+}
+
+void op_sync(struct op *op, bool last, void (*synced)(struct op *op, int status))
+{
+	struct gather *t = &op->fuse->gather;
+	int status;
+
+	op->synced = synced;
+	if (gather_sync(t, op->ino, last, &status, false, NULL) == GATHER_WAITS) {
+		prepare_wait(op, sync_waited);
+		if (gather_sync(t, op->ino, last, &status, false, &op->wait) == GATHER_WAITS)
+			return;
+		fuse_req_interrupt_func(op->req, NULL, NULL);
+	}
+	synced(op, status);
 }
 
 void op_submit_again(struct op *op, struct fs_request *rq)
@@ -185,7 +400,10 @@ void op_submit_again(struct op *op, struct fs_request *rq)
 
 void op_reply_now(struct op *op, int status)
 {
-	fuse_reply_err(op->req, -status);
+	if (status < 0)
+		op_reply_error(op, status);
+	else
+		fuse_reply_err(op->req, 0);
 	op_unref(op);
 }
 

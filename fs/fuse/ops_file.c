@@ -36,10 +36,19 @@ static bool is_direct(const struct fs_fuse *fuse, uint32_t flags)
 	       (access == O_RDWR && fuse->init.maps_direct);
 }
 
+/* Is what is written through it durable only when it is synced? */
+static bool may_gather(const struct fs_fuse *fuse, fuse_req_t req, uint32_t flags)
+{
+	return (flags & O_ACCMODE) != O_RDONLY && !(flags & (O_APPEND | O_DIRECT | O_SYNC | O_DSYNC)) &&
+	       is_direct(fuse, flags) && !op_is_squashed(req);
+}
+
 static struct fuse_file_info file_info(const struct op *op)
 {
+	uint64_t number = atomic_fetch_add(&op->fuse->next_fh, 1);
+
 	return (struct fuse_file_info){
-		.fh = atomic_fetch_add(&op->fuse->next_fh, 1),
+		.fh = 2 * number + ((op->flags & O_ACCMODE) != O_RDONLY),
 		.flags = (int)op->flags,
 		.keep_cache = op->keep_cache,
 		.direct_io = is_direct(op->fuse, op->flags),
@@ -155,6 +164,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	bool has_name = name[0] != '/';
 
 	op->flags = (uint32_t)fi->flags;
+	op->may_gather = may_gather(op->fuse, req, op->flags);
 	atomic_fetch_add(&op->fuse->creates, 1);
 	op_submit(op, &(struct fs_request){ .op = has_name ? FS_CREATE : FS_TMPFILE,
 					    .ino = parent,
@@ -268,26 +278,40 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 	op->flags = rq.flags;
 	op->changes = true;
 	op->is_writepage = fi->writepage;
+	op->may_gather = !fi->writepage && may_gather(op->fuse, req, (uint32_t)fi->flags);
 	/* Older kernels keep the pages below direct I/O; as if read, they are not taken for current. */
 	if (!fi->writepage && is_direct(op->fuse, (uint32_t)fi->flags))
 		kinode_read(&op->fuse->inodes, ino);
 	op_submit(op, &rq);
 }
 
-/* ---- nothing is ever delayed ---- */
+/* ---- what was gathered becomes durable ---- */
 
 static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	lock_flush(req, ino, fi);
+	struct op *op = op_new(req, NULL);
+
+	op->ino = ino;
+	op->fh = fi->fh;
+	op->lock.owner = fi->lock_owner;
+	/* Who could not write has nothing to wait for, and no loss to be told of. */
+	if (fh_can_write(fi->fh))
+		op_sync(op, kinode_opens(&op->fuse->inodes, ino) == 1, lock_flush);
+	else
+		lock_flush(op, 0);
 }
 
-/* Every write was durable on a majority when it was answered, and the kernel waited for those. */
+/* Every other write was durable on a majority when it was answered, and the kernel waited for those. */
 static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-	(void)ino;
+	struct op *op = op_new(req, NULL);
+
 	(void)datasync;
-	(void)fi;
-	fuse_reply_err(req, 0);
+	op->ino = ino;
+	if (fh_can_write(fi->fh))
+		op_sync(op, false, op_reply_now);
+	else
+		op_reply_now(op, 0);
 }
 
 static void change_options(fuse_req_t req, const void *in)

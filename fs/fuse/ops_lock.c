@@ -121,18 +121,28 @@ static void done_flush(struct op *op, int status, const struct fs_reply *reply)
 		release(op->fuse, op->ino, &op->lock, fs_session_submit_aside);
 	}
 	/* With its session a lock has gone as well; whoever used the file has been told. */
-	fuse_reply_err(op->req, status == -ETIMEDOUT || status == -EINTR ? -status : 0);
+	if (status != -ETIMEDOUT && status != -EINTR)
+		status = op->status;
+	if (status < 0)
+		op_reply_error(op, status);
+	else
+		fuse_reply_err(op->req, 0);
 }
 
-void lock_flush(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi)
+void lock_flush(struct op *op, int status)
 {
-	struct fs_fuse *fuse = fuse_req_userdata(req);
-
-	if (!klock_close(&fuse->locks, ino, FS_LOCK_POSIX, fi->lock_owner)) {
-		fuse_reply_err(req, 0); /* the usual case costs nothing */
+	if (!klock_close(&op->fuse->locks, op->ino, FS_LOCK_POSIX, op->lock.owner)) {
+		op_reply_now(op, status); /* the usual case costs nothing */
 		return;
 	}
-	submit(lock_op_new(req, done_flush, ino, fi, FS_LOCK_POSIX), FS_LOCK_RELEASE, op_submit);
+	op->done = done_flush;
+	op->status = status;
+	op->lock = (struct fs_lock){ .kind = FS_LOCK_POSIX,
+				     .type = FS_LOCK_UNLOCK,
+				     .end = FS_LOCK_END_MAX,
+				     .owner = op->lock.owner,
+				     .pid = (uint32_t)fuse_req_ctx(op->req)->pid };
+	submit(op, FS_LOCK_RELEASE, op_submit);
 }
 
 void lock_handle_gone(struct fs_fuse *fuse, uint64_t ino, uint64_t fh)

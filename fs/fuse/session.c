@@ -349,6 +349,15 @@ static void on_board(struct fs_session *s, const struct fs_msg *m)
 		s->options.board(s->options.ctx, pid, (int)m->tag, m->stamp);
 }
 
+/* Of a session that ended there is nothing left to give back. */
+static void on_recall(struct fs_session *s, const struct fs_msg *m)
+{
+	if (!s->options.recall || m->session_id != fs_session_id(s))
+		return;
+	for (size_t off = 0; off < m->body_len; off += 16)
+		s->options.recall(s->options.ctx, load_le64(m->body + off), load_le64(m->body + off + 8));
+}
+
 void fs_session_on_message(struct fs_session *s, const void *data, size_t len)
 {
 	struct fs_msg m;
@@ -375,6 +384,9 @@ void fs_session_on_message(struct fs_session *s, const void *data, size_t len)
 		break;
 	case FS_MSG_BOARD:
 		on_board(s, &m);
+		break;
+	case FS_MSG_RECALL:
+		on_recall(s, &m);
 		break;
 	case FS_MSG_STATE:
 		pthread_mutex_lock(&s->lock);
@@ -426,4 +438,24 @@ bool fs_session_is_kept(struct fs_session *s, uint64_t session_id)
 
 	pthread_mutex_unlock(&s->lock);
 	return kept;
+}
+
+bool fs_session_is_fresh(struct fs_session *s, uint64_t session_id, uint32_t lease_ms)
+{
+	pthread_mutex_lock(&s->lock);
+	bool fresh = session_id != 0 && s->session_id == session_id && s->ttl_ms != 0 &&
+		     session_is_fresh(s, clock_boot_ms(), (uint32_t)min_u64(lease_ms, s->ttl_ms));
+
+	pthread_mutex_unlock(&s->lock);
+	return fresh;
+}
+
+void fs_session_set_brisk(struct fs_session *s, bool brisk)
+{
+	pthread_mutex_lock(&s->lock);
+	if (s->brisk != brisk) {
+		s->brisk = brisk;
+		session_wake_timer(s, 0);
+	}
+	pthread_mutex_unlock(&s->lock);
 }

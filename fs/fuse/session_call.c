@@ -37,10 +37,14 @@ static uint64_t session_low(const struct fs_session *s)
 					: list_first(&s->numbered, struct call, numbered)->seq;
 }
 
+bool session_is_fresh(const struct fs_session *s, uint64_t now, uint32_t ms)
+{
+	return s->kept_ms != 0 && now < s->kept_ms + ms - ms * CLOCK_RATE_PERCENT / 100;
+}
+
 bool session_is_kept(const struct fs_session *s, uint64_t now)
 {
-	return s->kept_ms != 0 &&
-	       now < s->kept_ms + s->ttl_ms - s->ttl_ms * CLOCK_RATE_PERCENT / 100;
+	return session_is_fresh(s, now, s->ttl_ms);
 }
 
 /* Its time is over without a word: it may have ended. */

@@ -70,6 +70,7 @@ struct fs_session {
 	uint64_t kept_ms;  /* when the last ALIVE left that a leader confirmed; 0: none */
 	uint64_t begun_ms; /* when it was learnt that the session began */
 	bool lapse_said;
+	bool brisk; /* keep-alives are to be confirmed soon */
 	unsigned direct_senders;
 	unsigned interrupted_count;
 	bool storm_due; /* send again what was sent before; not before storm_ms */
@@ -85,7 +86,9 @@ void session_call_unref(struct call *c);
 void session_name(const struct fs_session *s, uint8_t name[FS_SESSION_NAME_SIZE]);
 /* NULL: no such call. */
 struct call *session_call_find(struct fs_session *s, uint64_t tag);
-/* Has a leader confirmed it within its time, by our clock and with the bound on clock rates? */
+/* Has a leader confirmed it within so long, by our clock and with the bound on clock rates? */
+bool session_is_fresh(const struct fs_session *s, uint64_t now, uint32_t ms);
+/* ... within its time to live? */
 bool session_is_kept(const struct fs_session *s, uint64_t now);
 /* Its time is over without a word: it may have ended. */
 bool session_is_lapsed(const struct fs_session *s);

@@ -3,6 +3,7 @@
 
 #define STORM_GAP_MS 50u /* sending everything again happens at most this often */
 #define ALIVE_MS 1000u
+#define BRISK_MS 250u
 #define KILL_CHECK_MS 100u /* how often an interrupted call asks for SIGKILL */
 #define TIMER_IDLE_MS 60000u
 
@@ -213,7 +214,9 @@ static bool has_to_say(const struct fs_session *s)
 
 static uint64_t alive_every_ms(const struct fs_session *s)
 {
-	return s->ttl_ms ? min_u64(ALIVE_MS, s->ttl_ms / 6) : ALIVE_MS;
+	uint64_t every_ms = s->brisk ? BRISK_MS : ALIVE_MS;
+
+	return s->ttl_ms ? min_u64(every_ms, s->ttl_ms / 6) : every_ms;
 }
 
 static void keep_alive(struct fs_session *s)
@@ -224,7 +227,9 @@ static void keep_alive(struct fs_session *s)
 		return;
 	s->last_alive_ms = now;
 	if (list_empty(&s->control))
-		session_control_push(s, &(struct fs_msg){ .type = FS_MSG_ALIVE, .tag = now });
+		session_control_push(s, &(struct fs_msg){ .type = FS_MSG_ALIVE,
+							  .flags = s->brisk ? FS_MSG_BRISK : 0,
+							  .tag = now });
 }
 
 static void check_lapse(struct fs_session *s)

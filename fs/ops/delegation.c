@@ -272,6 +272,24 @@ static int use_up(struct eval *ev, const struct inode *n, struct fs_delegation *
 	return totals_move(ev, d->session, 0, -(int64_t)used);
 }
 
+/* The holder has more to gather than was reserved. What there is no room for it does without. */
+static int reserve_more(struct eval *ev, const struct inode *n, struct fs_delegation *d)
+{
+	uint64_t bytes = min_u64(ev->rq->size, FS_DELEGATION_BYTES_MAX), more = bytes > d->bytes ? bytes - d->bytes : 0;
+	struct totals t;
+	int ret;
+
+	if (more == 0 || ev->stamp->no_delegation)
+		return 0;
+	ret = totals_load(ev, &t);
+	free(t.v);
+	if (ret < 0 || t.bytes + more > FS_DELEGATED_BYTES_MAX || ROOM_FACTOR * (t.bytes + more) > ev->stamp->room_bytes)
+		return ret;
+	d->bytes = bytes;
+	store(ev, n->ino, d);
+	return totals_move(ev, d->session, 0, (int64_t)more);
+}
+
 /* The inode, if this session has that delegation of it: else -EKEYREVOKED. */
 static int load_held(struct eval *ev, uint64_t ino, uint64_t number, struct inode *n, struct fs_delegation *d)
 {
@@ -313,6 +331,8 @@ int eval_gathered(struct eval *ev)
 		ret = put_extents(ev, &n);
 	if (ret == 0 && len > 0 && !ends)
 		ret = use_up(ev, &n, &d, len);
+	if (ret == 0 && !ends)
+		ret = reserve_more(ev, &n, &d);
 	if (ret == 0 && ends)
 		ret = delegation_end(ev, &n);
 	if (ret == 0)
