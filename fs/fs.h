@@ -80,9 +80,10 @@ enum fs_op {
 	FS_COPY_RANGE,    /* ino, offset, size, ino2, data = le64 offset there; count 0: end of file */
 	FS_TMPFILE,       /* ino = directory, mode, flags (O_EXCL: never to be linked), valid = umask: a file
 			   * without a name, an orphan from the beginning; size as in CREATE */
-	FS_GATHERED,      /* ino, ino2 = number of the delegation, data = extents, mtime as the holder shows it, size: so many bytes
-			  * are to be reserved from now on, if that is more, flags:
-			   * what was gathered. -EKEYREVOKED: the session does not have that delegation (any more) */
+	FS_GATHERED,      /* what was gathered: ino, ino2 = number of the delegation, flags, data = extents; after them
+			   * as in SETATTR valid (FS_GATHERED_VALID), mode, uid2, gid2, atime, mtime; offset = what the
+			   * holder showed as the time of it (ns); size: so many bytes are to be reserved from now
+			   * on, if that is more. -EKEYREVOKED: the session does not have that delegation (any more) */
 	FS_DELEGATION_RETURN, /* data: le64 ino and le64 number, FS_DELEGATIONS_AT_ONCE of them at most: not needed any
 			       * more; those that are not there are none the worse */
 	/* the leader's own, never from clients */
@@ -144,6 +145,10 @@ enum fs_setattr_valid {
 	FS_SET_CTIME = 512,     /* nothing but that it changes: ctime moves, a file capability goes */
 	FS_SET_WAS_READ = 1024, /* alone: atime, if that is later and not before ctime; nothing else moves */
 };
+
+/* What a holder may gather: nothing that can be refused, or that says "now". */
+#define FS_GATHERED_VALID \
+	(FS_SET_MODE | FS_SET_UID | FS_SET_GID | FS_SET_ATIME | FS_SET_MTIME | FS_SET_KILL_PRIV)
 
 enum fs_allocate_flags {
 	FS_ALLOCATE_KEEP_SIZE = 1, /* nothing is stored behind the block in which the file ends */

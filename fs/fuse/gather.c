@@ -123,6 +123,13 @@ static bool has_set_id(const struct gathered *g)
 	return (g->base.mode & (S_ISUID | S_ISGID)) != 0;
 }
 
+static void note_since(struct gathered *g)
+{
+	g->used_ms = clock_boot_ms();
+	if (!gathered_has_now(g))
+		g->since_ms = g->used_ms;
+}
+
 /* By the leader's clock, as far as it is known here, and later than all before. */
 static int64_t next_shown_ns(const struct gathered *g)
 {
@@ -135,12 +142,11 @@ static int64_t next_shown_ns(const struct gathered *g)
 
 static void put(struct gather *t, struct gathered *g, const struct gather_write *wr)
 {
-	uint64_t before = g->now.bytes, now_ms = clock_boot_ms();
+	uint64_t before = g->now.bytes;
 
-	if (g->now.count == 0)
-		g->since_ms = now_ms;
-	g->used_ms = now_ms;
-	g->shown_ns = next_shown_ns(g);
+	note_since(g);
+	g->shown_ns = g->shown_set.mtime_ns = next_shown_ns(g);
+	g->shown_set.valid |= FS_SET_MTIME;
 	extents_put(&g->now, wr->offset, wr->data, wr->len);
 	g->bytes += g->now.bytes - before;
 	t->bytes += g->now.bytes - before;
@@ -161,8 +167,8 @@ static enum gather_verdict try_write(struct gather *t, struct gathered *g, const
 		return gathered_is_busy(g) ? wait_for_all(t, g, w, false, todo) : GATHER_PASS;
 	if (g->bytes + wr->len > g->d.bytes || t->bytes + wr->len > GATHER_MAX)
 		return wait_for_room(t, g, w, todo);
-	/* Two more pieces may come of one. */
-	if (g->now.bytes + wr->len > FS_IO_MAX || g->now.count + 2 >= FS_GATHERED_EXTENTS_MAX)
+	/* What was set has its place between the writes. Two more pieces may come of one. */
+	if (g->set.valid != 0 || g->now.bytes + wr->len > FS_IO_MAX || g->now.count + 2 >= FS_GATHERED_EXTENTS_MAX)
 		batch_seal(t, g, 0);
 	put(t, g, wr);
 	if (g->now.bytes >= FS_IO_MAX)
@@ -188,6 +194,115 @@ enum gather_verdict gather_write(struct gather *t, uint64_t ino, const struct ga
 	pthread_mutex_unlock(&t->lock);
 	todo_run(t, &todo, aside ? fs_session_submit_aside : fs_session_submit);
 	return verdict;
+}
+
+/* ---- attributes ---------------------------------------------------------------------------------------- */
+
+/* Later ones replace earlier ones: without set-id bits owner and mode do not depend on each other. */
+static void merge_set(struct gathered_set *set, const struct fs_request *rq)
+{
+	if (rq->valid & FS_SET_MODE)
+		set->mode = rq->mode;
+	if (rq->valid & FS_SET_UID)
+		set->uid = rq->uid2;
+	if (rq->valid & FS_SET_GID)
+		set->gid = rq->gid2;
+	if (rq->valid & FS_SET_ATIME)
+		set->atime_ns = rq->atime_ns;
+	if (rq->valid & FS_SET_MTIME)
+		set->mtime_ns = rq->mtime_ns;
+	set->valid |= rq->valid;
+}
+
+static void show_set(const struct gathered_set *set, struct fs_attr *attr)
+{
+	if (set->valid & FS_SET_MODE)
+		attr->mode = (attr->mode & S_IFMT) | (set->mode & 07777);
+	if (set->valid & FS_SET_UID)
+		attr->uid = set->uid;
+	if (set->valid & FS_SET_GID)
+		attr->gid = set->gid;
+	if (set->valid & FS_SET_ATIME)
+		attr->atime_ns = set->atime_ns;
+	if (set->valid & FS_SET_MTIME)
+		attr->mtime_ns = set->mtime_ns;
+}
+
+#define BLOCK_SIZE 4096u
+#define SECTOR_SIZE 512u
+
+/* As if no block had been there before; never more than a file without holes has. */
+static uint64_t shown_blocks(const struct gathered *g, const struct fs_attr *attr)
+{
+	uint64_t dense = (attr->size + BLOCK_SIZE - 1) / BLOCK_SIZE * (BLOCK_SIZE / SECTOR_SIZE);
+	uint64_t more = (g->bytes + SECTOR_SIZE - 1) / SECTOR_SIZE;
+
+	return max_u64(attr->blocks, min_u64(attr->blocks + more, dense));
+}
+
+static void show(const struct gathered *g, struct fs_attr *attr)
+{
+	attr->size = max_u64(attr->size, g->size);
+	attr->blocks = shown_blocks(g, attr);
+	show_set(&g->shown_set, attr);
+	if (g->shown_ns > attr->ctime_ns)
+		attr->ctime_ns = g->shown_ns;
+}
+
+/* Rides with writes that are not sent; alone it is as quick without. */
+static bool may_gather_set(struct gather *t, const struct gathered *g, const struct fs_request *rq)
+{
+	bool set_id = (rq->valid & FS_SET_MODE) && (rq->mode & (S_ISUID | S_ISGID));
+
+	return g->now.count > 0 && (rq->valid & ~(uint32_t)FS_GATHERED_VALID) == 0 && !rq->checked && !set_id &&
+	       !has_set_id(g) && gathered_is_usable(t, g);
+}
+
+static enum gather_verdict try_set(struct gather *t, struct gathered *g, const struct fs_request *rq,
+				   struct fs_attr *attr, struct gather_wait *w, struct gather_todo *todo)
+{
+	if (!may_gather_set(t, g, rq))
+		return gathered_is_busy(g) ? wait_for_all(t, g, w, false, todo) : GATHER_PASS;
+	MARK("fs.gather.attributes");
+	note_since(g);
+	merge_set(&g->set, rq);
+	merge_set(&g->shown_set, rq);
+	g->shown_ns = next_shown_ns(g);
+	*attr = g->base;
+	return GATHER_DONE;
+}
+
+enum gather_verdict gather_set(struct gather *t, const struct fs_request *rq, struct fs_attr *attr, bool aside,
+			       struct gather_wait *w)
+{
+	enum gather_verdict verdict = GATHER_PASS;
+	struct gather_todo todo;
+
+	if (is_empty(t))
+		return GATHER_PASS;
+	todo_init(&todo);
+	pthread_mutex_lock(&t->lock);
+	struct gathered *g = gathered_find(t, rq->ino);
+
+	if (g)
+		verdict = try_set(t, g, rq, attr, w, &todo);
+	pthread_mutex_unlock(&t->lock);
+	todo_run(t, &todo, aside ? fs_session_submit_aside : fs_session_submit);
+	return verdict;
+}
+
+enum gather_verdict gather_capability(struct gather *t, uint64_t ino, bool aside, struct gather_wait *w)
+{
+	bool gone;
+
+	if (is_empty(t))
+		return GATHER_PASS;
+	pthread_mutex_lock(&t->lock);
+	const struct gathered *g = gathered_find(t, ino);
+
+	gone = g && g->now.count > 0 && gathered_is_usable(t, g);
+	pthread_mutex_unlock(&t->lock);
+	return gone ? GATHER_DONE : gather_hold(t, ino, aside, w);
 }
 
 /* ---- everything else ------------------------------------------------------------------------------------ */
@@ -276,7 +391,7 @@ enum gather_verdict gather_sync(struct gather *t, uint64_t ino, bool last, int *
 	struct gathered *g = gathered_find(t, ino);
 
 	if (g && gathered_is_busy(g)) {
-		if (last && g->d.number != 0 && !g->recalled && g->now.count > 0)
+		if (last && g->d.number != 0 && !g->recalled && gathered_has_now(g))
 			gathered_give_back(t, g, &todo);
 		verdict = wait_for_all(t, g, w, true, &todo);
 	} else if (g) {
@@ -300,10 +415,7 @@ void gather_show(struct gather *t, struct fs_attr *attr)
 	/* Answers may overtake one another; one from before a batch does not know of it. */
 	if (g && g->base.ino != 0 && g->base.data_version > attr->data_version)
 		*attr = g->base;
-	if (g && gathered_is_busy(g)) {
-		attr->size = max_u64(attr->size, g->size);
-		attr->mtime_ns = attr->mtime_ns > g->shown_ns ? attr->mtime_ns : g->shown_ns;
-		attr->ctime_ns = attr->ctime_ns > g->shown_ns ? attr->ctime_ns : g->shown_ns;
-	}
+	if (g && gathered_is_busy(g))
+		show(g, attr);
 	pthread_mutex_unlock(&t->lock);
 }

@@ -12,7 +12,7 @@
  * gathered is lost: the next fsync or close of a handle that could write fails with EIO, once for each inode.
  *
  * This mount's other requests for the inode either do not mind (names), are shown what was gathered (attributes, and
- * reads of it), or wait until it is sent (all others). Nobody waits in a thread: see struct gather_wait.
+ * reads of it), ride with it (chmod, chown and utimens of what has writes not sent), or wait until it is sent (all others). Nobody waits in a thread: see struct gather_wait.
  */
 #ifndef FS_FUSE_GATHER_H
 #define FS_FUSE_GATHER_H
@@ -94,6 +94,11 @@ void gather_lost(struct gather *t, uint64_t session_id);
 
 enum gather_verdict gather_write(struct gather *t, uint64_t ino, const struct gather_write *wr, bool aside,
 				 struct gather_wait *w);
+/* SETATTR. DONE: it rides with what was gathered; *attr as told last, for gather_show(). */
+enum gather_verdict gather_set(struct gather *t, const struct fs_request *rq, struct fs_attr *attr, bool aside,
+			       struct gather_wait *w);
+/* GETXATTR of a file's capability, which the kernel wants before every chown. DONE: a write has taken it. */
+enum gather_verdict gather_capability(struct gather *t, uint64_t ino, bool aside, struct gather_wait *w);
 /* DONE: *out has len bytes, or fewer at the end. */
 enum gather_verdict gather_read(struct gather *t, uint64_t ino, uint64_t offset, uint64_t len, struct buf *out,
 				bool aside, struct gather_wait *w);

@@ -16,7 +16,7 @@ void batch_seal(struct gather *t, struct gathered *g, uint32_t flags)
 {
 	struct batch *b;
 
-	if (g->now.count == 0 && flags == 0)
+	if (!gathered_has_now(g) && flags == 0)
 		return;
 	b = mem_calloc(1, sizeof(*b));
 	b->table = t;
@@ -26,6 +26,8 @@ void batch_seal(struct gather *t, struct gathered *g, uint32_t flags)
 	b->bytes = g->now.bytes;
 	b->flags = flags;
 	b->shown_ns = g->shown_ns;
+	b->set = g->set;
+	g->set = (struct gathered_set){ .valid = 0 };
 	b->uid = g->uid;
 	b->gid = g->gid;
 	/* It fills one request, so more will come: let some of them be under way at the same time. */
@@ -75,7 +77,7 @@ static bool comes_later(const struct gathered *g, const struct batch *b)
 
 		if (earlier == b)
 			return false;
-		if (b->flags & FS_GATHERED_RETURN)
+		if ((b->flags & FS_GATHERED_RETURN) || b->set.valid != 0 || earlier->set.valid != 0)
 			return true;
 		for (size_t i = 0; i < b->range_count; i++)
 			if (ranges_overlap(earlier, b->ranges[i].offset, b->ranges[i].end)) {
@@ -151,6 +153,8 @@ static void batch_drop(struct gather *t, struct gathered *g, struct batch *b)
 	if (!gathered_is_busy(g)) {
 		g->size = 0;
 		g->uid = g->gid = 0;
+		g->shown_ns = 0;
+		g->shown_set.valid = 0;
 	}
 }
 
@@ -170,6 +174,7 @@ void gathered_lose(struct gather *t, struct gathered *g, struct gather_todo *tod
 	g->bytes -= g->now.bytes;
 	t->bytes -= g->now.bytes;
 	extents_release(&g->now);
+	g->set.valid = 0;
 	list_for_each_safe (it, &g->batches) {
 		struct batch *b = list_entry(it, struct batch, node);
 
@@ -208,8 +213,8 @@ static void stored(struct gathered *g, const struct batch *b, const struct fs_re
 	if (reply->has_attr) {
 		gathered_learn(g, &reply->attr);
 		/* Our idea of the leader's clock is ahead of it. */
-		if (reply->attr.mtime_ns < b->shown_ns) {
-			g->leader_ns = reply->attr.mtime_ns;
+		if (reply->attr.ctime_ns < b->shown_ns) {
+			g->leader_ns = reply->attr.ctime_ns;
 			g->base_ns = clock_boot_ns();
 		}
 	}
@@ -266,7 +271,13 @@ static void send_batch(struct gather *t, struct batch *b, gather_submit_fn how)
 		.ino2 = b->delegation,
 		.size = b->ask,
 		.flags = b->flags,
-		.mtime_ns = b->shown_ns,
+		.offset = (uint64_t)b->shown_ns,
+		.valid = b->set.valid,
+		.mode = b->set.mode,
+		.uid2 = b->set.uid,
+		.gid2 = b->set.gid,
+		.atime_ns = b->set.atime_ns,
+		.mtime_ns = b->set.mtime_ns,
 		.data = b->data.data,
 		.data_len = b->data.len,
 	};

@@ -14,6 +14,12 @@
 
 #define GATHER_LOST (-EIO)
 
+/* What fchmod(2) and the like set after the writes, as in FS_SETATTR; valid 0: nothing. */
+struct gathered_set {
+	uint32_t valid, mode, uid, gid;
+	int64_t atime_ns, mtime_ns;
+};
+
 struct range {
 	uint64_t offset, end;
 };
@@ -27,6 +33,7 @@ struct batch {
 	uint64_t delegation; /* its number */
 	uint64_t bytes;
 	uint64_t ask;  /* bytes to reserve from now on; 0: as before */
+	struct gathered_set set; /* then nothing leaves beside it */
 	int64_t shown_ns;
 	uint32_t uid, gid, flags;
 	bool sent;
@@ -51,11 +58,13 @@ struct gathered {
 	uint64_t base_ns;       /* of the boot clock, when base was the leader's present */
 	int64_t leader_ns;      /* ... and the leader's clock then */
 	struct extents now;     /* gathered, in no batch */
+	struct gathered_set set; /* ... with what was set after it */
 	uint64_t since_ms;      /* the oldest of it */
 	uint64_t used_ms;
 	uint32_t uid, gid;      /* whose writes: of several somebody who is not root */
 	uint64_t size;          /* where the furthest byte of all that is not answered ends */
-	int64_t shown_ns;       /* mtime and ctime of the last write */
+	int64_t shown_ns;       /* ctime after all that is not answered; 0: nothing is */
+	struct gathered_set shown_set; /* ... and what else, mtime by writes too */
 	struct list batches;    /* not answered */
 	unsigned sent_count;
 	uint64_t last_batch;
@@ -86,10 +95,15 @@ void todo_run(struct gather *t, struct gather_todo *todo, gather_submit_fn how);
 struct gathered *gathered_find(const struct gather *t, uint64_t ino);
 struct gathered *gathered_find_or_add(struct gather *t, uint64_t ino);
 void gathered_free(struct gather *t, struct gathered *g);
+static inline bool gathered_has_now(const struct gathered *g)
+{
+	return g->now.count > 0 || g->set.valid != 0;
+}
+
 /* Something is gathered, or not answered. */
 static inline bool gathered_is_busy(const struct gathered *g)
 {
-	return g->now.count > 0 || !list_empty(&g->batches);
+	return gathered_has_now(g) || !list_empty(&g->batches);
 }
 
 /* ---- gather_batch.c ---- */
@@ -112,8 +126,5 @@ void gathered_give_back(struct gather *t, struct gathered *g, struct gather_todo
 bool gathered_is_usable(struct gather *t, const struct gathered *g);
 /* attr is newer than what was told so far? Then it is the base. */
 void gathered_learn(struct gathered *g, const struct fs_attr *attr);
-void *gather_main(void *arg);
-/* Tells the session whether its keep-alives are needed soon. */
-void gather_tell_session(struct gather *t);
 
 #endif

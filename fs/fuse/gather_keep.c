@@ -11,7 +11,7 @@
 #define LINGER_MS 2000u    /* answers that were overtaken come no later */
 #define COOL_MS 1000u      /* after a recall */
 #define STOP_MS 10000u
-#define INODES_MAX 512u    /* with more no new file is asked for with a delegation */
+#define INODES_MAX 8192u   /* with more no new file is asked for with a delegation */
 #define RETURN_SIZE 16u
 
 bool gathered_is_usable(struct gather *t, const struct gathered *g)
@@ -27,7 +27,8 @@ void gathered_learn(struct gathered *g, const struct fs_attr *attr)
 		g->base = *attr;
 }
 
-void gather_tell_session(struct gather *t)
+/* Are keep-alives still needed soon? */
+static void tell_session(struct gather *t)
 {
 	bool held = false;
 
@@ -90,7 +91,7 @@ static void granted(struct gather *t, const struct fs_reply *reply)
 	gathered_learn(g, &reply->attr);
 	g->leader_ns = reply->attr.ctime_ns;
 	g->base_ns = clock_boot_ns();
-	gather_tell_session(t);
+	fs_session_set_brisk(t->session, true);
 }
 
 void gather_asked(struct gather *t, uint64_t ino, const struct fs_reply *reply)
@@ -239,7 +240,7 @@ static bool look(struct gather *t, struct gathered *g, uint64_t now_ms, struct g
 	bool full = *p && (*p)->names.len >= FS_DELEGATIONS_AT_ONCE * RETURN_SIZE;
 
 	end_killed(&g->waits, todo);
-	if (g->now.count > 0 && now_ms >= g->since_ms + AGE_MS)
+	if (gathered_has_now(g) && now_ms >= g->since_ms + AGE_MS)
 		batch_seal(t, g, 0);
 	batch_take_ready(g, todo);
 	if (!is_idle(t, g, now_ms))
@@ -266,7 +267,7 @@ static void tick(struct gather *t, struct gather_todo *todo, struct parting **p)
 	end_killed(&t->starved, todo);
 	list_for_each_safe (it, &t->all)
 		look(t, list_entry(it, struct gathered, link), now_ms, todo, p);
-	gather_tell_session(t);
+	tell_session(t);
 }
 
 static void sleep_ms(struct gather *t, uint64_t ms)
@@ -310,7 +311,7 @@ static void send_the_rest(struct gather *t)
 		log_error("fuse", "nobody takes the last writes: they are lost bytes=%llu", (unsigned long long)t->bytes);
 }
 
-void *gather_main(void *arg)
+static void *gather_main(void *arg)
 {
 	struct gather *t = arg;
 

@@ -6,6 +6,7 @@
  * a reply frees the request, fuse_req_interrupt_func(NULL) waits until no such call is running,
  * which makes the op safe to free.
  */
+#include <linux/xattr.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -193,6 +194,11 @@ static enum gather_verdict gate_write(struct op *op, const struct fs_request *rq
 				gather_hold(t, rq->ino, op->aside, w);
 }
 
+static bool is_capability(const struct fs_request *rq)
+{
+	return rq->name_len == strlen(XATTR_NAME_CAPS) && memcmp(rq->name, XATTR_NAME_CAPS, rq->name_len) == 0;
+}
+
 /* May the request go to a node? DONE: op->data has what is to be read, or what is to be written was taken. */
 static enum gather_verdict gate(struct op *op, const struct fs_request *rq, struct gather_wait *w)
 {
@@ -213,12 +219,15 @@ static enum gather_verdict gate(struct op *op, const struct fs_request *rq, stru
 		first = gather_hold(t, rq->ino, op->aside, w);
 		return first == GATHER_PASS ? gather_hold(t, rq->ino2, op->aside, w) : first;
 	case FS_SETATTR:
+		return gather_set(t, rq, &op->attr, op->aside, w);
 	case FS_OPEN_TRUNC:
 	case FS_ALLOCATE:
 	case FS_PUNCH:
 	case FS_SEEK:
 	case FS_ACCESS:
 	case FS_GETXATTR:
+		return is_capability(rq) ? gather_capability(t, rq->ino, op->aside, w) :
+					   gather_hold(t, rq->ino, op->aside, w);
 	case FS_LISTXATTR:
 	case FS_SETXATTR:
 	case FS_REMOVEXATTR:
@@ -297,7 +306,16 @@ static void gathered(struct op *op, const struct fs_request *rq)
 	struct fs_reply reply = { .count = rq->data_len, .offset = rq->offset };
 	struct buf data = op->data;
 
-	if (rq->op == FS_WRITE) {
+	if (rq->op == FS_GETXATTR) {
+		op_done(op, -ENODATA, NULL);
+		return;
+	}
+
+	if (rq->op == FS_SETATTR) {
+		reply.has_attr = true;
+		reply.attr = op->attr;
+		reply.old_data_version = reply.attr.data_version;
+	} else if (rq->op == FS_WRITE) {
 		/* Pages of it are older than what is shown from now on, though no version says so yet. */
 		kinode_distrust(&op->fuse->inodes, rq->ino);
 	} else {

@@ -228,20 +228,17 @@ static bool extents_are_sane(const struct fs_request *rq, uint64_t *end, uint64_
 	return *len <= FS_IO_MAX;
 }
 
-/* As the holder has shown them, where they move forward and are not ahead of the leader's. */
-static void set_shown_times(struct eval *ev, struct inode *n, int64_t old_mtime_ns, int64_t old_ctime_ns)
+/* As the holder has shown it, where that moves forward and is not ahead of the leader's. */
+static int64_t shown_time(const struct eval *ev, int64_t old_ns, int64_t new_ns)
 {
-	int64_t shown = ev->rq->mtime_ns;
+	int64_t shown_ns = (int64_t)ev->rq->offset;
 
-	if (shown > old_mtime_ns && shown < n->rec.mtime_ns)
-		n->rec.mtime_ns = shown;
-	if (shown > old_ctime_ns && shown < n->rec.ctime_ns)
-		n->rec.ctime_ns = shown;
+	return shown_ns > old_ns && shown_ns < new_ns ? shown_ns : new_ns;
 }
 
 static int put_extents(struct eval *ev, struct inode *n)
 {
-	int64_t old_mtime_ns = n->rec.mtime_ns, old_ctime_ns = n->rec.ctime_ns;
+	int64_t old_ns = n->rec.mtime_ns;
 	const uint8_t *data = ev->rq->data;
 	size_t left = ev->rq->data_len;
 	struct fs_extent e;
@@ -252,8 +249,23 @@ static int put_extents(struct eval *ev, struct inode *n)
 	if (ret < 0)
 		return ret;
 	inode_touch_data(ev, n);
-	set_shown_times(ev, n, old_mtime_ns, old_ctime_ns);
+	n->rec.mtime_ns = shown_time(ev, old_ns, n->rec.mtime_ns);
 	return inode_kill_priv(ev, n, false);
+}
+
+/* The bytes first: what was set after them has the last word on times and mode. */
+static int put_all(struct eval *ev, struct inode *n, uint64_t len)
+{
+	int64_t old_ns = n->rec.ctime_ns;
+	int ret = len > 0 ? put_extents(ev, n) : 0;
+
+	if (ret == 0 && ev->rq->valid != 0) {
+		MARK("fs.delegation.attributes-gathered");
+		ret = inode_set(ev, n);
+		inode_touch(ev, n);
+	}
+	n->rec.ctime_ns = shown_time(ev, old_ns, n->rec.ctime_ns);
+	return ret;
 }
 
 /* While room is short nothing is reserved anew for what has been used. */
@@ -317,7 +329,8 @@ int eval_gathered(struct eval *ev)
 	struct inode n;
 	int ret;
 
-	if (!extents_are_sane(rq, &end, &len) || (len == 0 && !ends))
+	if (!extents_are_sane(rq, &end, &len) || (rq->valid & ~(uint32_t)FS_GATHERED_VALID) ||
+	    (len == 0 && rq->valid == 0 && !ends))
 		return -EINVAL;
 	ret = load_held(ev, rq->ino, rq->ino2, &n, &d);
 	MARK_IF(ret == -EKEYREVOKED, "fs.delegation.flush-refused");
@@ -327,8 +340,7 @@ int eval_gathered(struct eval *ev)
 		return EVAL_BLOCKED;
 	ev->reply.old_data_version = n.rec.data_version;
 	ev->reply.count = len;
-	if (len > 0)
-		ret = put_extents(ev, &n);
+	ret = put_all(ev, &n, len);
 	if (ret == 0 && len > 0 && !ends)
 		ret = use_up(ev, &n, &d, len);
 	if (ret == 0 && !ends)

@@ -340,6 +340,26 @@ static int set_was_read(struct eval *ev, struct inode *n)
 	return ret;
 }
 
+int inode_set(struct eval *ev, struct inode *n)
+{
+	const struct fs_request *rq = ev->rq;
+	int ret = 0;
+
+	if (rq->valid & (FS_SET_UID | FS_SET_GID))
+		ret = set_owner(ev, n);
+	if (ret == 0 && (rq->valid & FS_SET_KILL_PRIV) && !S_ISDIR(n->rec.mode))
+		ret = inode_kill_priv(ev, n, true);
+	if (ret == 0 && (rq->valid & FS_SET_CTIME))
+		ret = xattr_drop_capability(ev, n);
+	if (ret == 0 && (rq->valid & FS_SET_MODE)) {
+		n->rec.mode = mode_to_set(ev, n);
+		ret = acl_chmod(ev, n);
+	}
+	if (ret == 0)
+		set_times(ev, n);
+	return ret;
+}
+
 int eval_setattr(struct eval *ev)
 {
 	const struct fs_request *rq = ev->rq;
@@ -360,21 +380,10 @@ int eval_setattr(struct eval *ev)
 	/* The size first: only it can be refused. */
 	if (rq->valid & FS_SET_SIZE)
 		ret = set_size(ev, &n);
-	if (ret == 0 && (rq->valid & (FS_SET_UID | FS_SET_GID)))
-		ret = set_owner(ev, &n);
-	if (ret == 0 && (rq->valid & FS_SET_KILL_PRIV) && !S_ISDIR(n.rec.mode))
-		ret = inode_kill_priv(ev, &n, true);
-	if (ret == 0 && (rq->valid & FS_SET_CTIME))
-		ret = xattr_drop_capability(ev, &n);
+	if (ret == 0)
+		ret = inode_set(ev, &n);
 	if (ret != 0)
 		return ret;
-	if (rq->valid & FS_SET_MODE) {
-		n.rec.mode = mode_to_set(ev, &n);
-		ret = acl_chmod(ev, &n);
-		if (ret < 0)
-			return ret;
-	}
-	set_times(ev, &n);
 	if (!(rq->valid & FS_SET_SIZE))
 		inode_touch(ev, &n);
 	ret = inode_store(ev, &n);

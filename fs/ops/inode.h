@@ -46,6 +46,8 @@ void inode_clear_suid(struct inode *n);
 /* What a change of a file's data does to its privileges: suid and sgid unless the caller is root (forced:
  * also then), the capability attribute always. Mutates; 0 or the store's errors. */
 int inode_kill_priv(struct eval *ev, struct inode *n, bool forced);
+/* What the request's valid says, but for the size. n is not stored and its ctime does not move. */
+int inode_set(struct eval *ev, struct inode *n);
 
 /* One name less; without any name it becomes an orphan. Puts the inode. */
 int inode_drop_name(struct eval *ev, struct inode *n);

@@ -8,7 +8,7 @@ cluster_init 1
 nodes_start
 wait_leader
 chmod 755 "$T"
-mount_node 1
+mount_node 1 nodelegations
 
 entries() { # COMMAND...: log entries that it took
 	local before=$(status_of 1 last_index)

@@ -282,7 +282,7 @@ static void what_was_gathered_is_one_entry(void **state)
 			    (struct fs_request){ .op = FS_GATHERED,
 						 .ino = ino,
 						 .ino2 = d.number,
-						 .mtime_ns = before.mtime_ns + 7,
+						 .offset = (uint64_t)(before.mtime_ns + 7),
 						 .data = data.data,
 						 .data_len = data.len }),
 			 0);
@@ -315,12 +315,56 @@ static void times_that_do_not_fit_are_the_leaders(void **state)
 				    (struct fs_request){ .op = FS_GATHERED,
 							 .ino = ino,
 							 .ino2 = d.number,
-							 .mtime_ns = shown[i],
+							 .offset = (uint64_t)shown[i],
 							 .data = data.data,
 							 .data_len = data.len }),
 				 0);
 		assert_true(f->reply.attr.mtime_ns == now && f->reply.attr.ctime_ns == now);
 	}
+	buf_release(&data);
+}
+
+static void what_was_set_after_the_writes_has_the_last_word(void **state)
+{
+	struct fsfix *f = *state;
+	struct fs_extent e = { 0, 1, (const uint8_t *)"x" };
+	struct fs_request rq = { .op = FS_GATHERED,
+				 .valid = FS_GATHERED_VALID,
+				 .mode = 0640,
+				 .uid2 = 7,
+				 .gid2 = 8,
+				 .atime_ns = -5,
+				 .mtime_ns = 12 };
+	struct buf data = BUF_INIT;
+	struct fs_attr before;
+	struct fs_delegation d = delegated(f, "a", &rq.ino);
+
+	f->session_id = A;
+	before = fsfix_attr(f, rq.ino);
+	fs_extent_encode(&e, &data);
+	rq.ino2 = d.number;
+	rq.offset = (uint64_t)before.ctime_ns + 9;
+	rq.data = data.data;
+	rq.data_len = data.len;
+	assert_int_equal(as(f, A, rq), 0);
+	assert_int_equal(f->reply.attr.mode, S_IFREG | 0640);
+	assert_int_equal(f->reply.attr.uid, 7);
+	assert_int_equal(f->reply.attr.gid, 8);
+	assert_true(f->reply.attr.atime_ns == -5 && f->reply.attr.mtime_ns == 12);
+	assert_true(f->reply.attr.ctime_ns == before.ctime_ns + 9);
+	/* Without bytes, and with nothing but times. */
+	rq.data_len = 0;
+	rq.valid = FS_SET_MTIME;
+	rq.mtime_ns = 13;
+	assert_int_equal(as(f, A, rq), 0);
+	assert_true(f->reply.attr.mtime_ns == 13 && f->reply.attr.data_version == before.data_version + 1);
+	assert_int_equal(f->reply.attr.mode, S_IFREG | 0640);
+	rq.valid = FS_SET_SIZE;
+	assert_int_equal(as(f, A, rq), -EINVAL);
+	rq.valid = FS_SET_MTIME | FS_SET_MTIME_NOW;
+	assert_int_equal(as(f, A, rq), -EINVAL);
+	rq.valid = 0;
+	assert_int_equal(as(f, A, rq), -EINVAL);
 	buf_release(&data);
 }
 
@@ -495,6 +539,7 @@ int main(void)
 		FSFIX_MEMORY(a_holder_does_not_truncate_by_name),
 		FSFIX_BOTH(what_was_gathered_is_one_entry),
 		FSFIX_MEMORY(times_that_do_not_fit_are_the_leaders),
+		FSFIX_BOTH(what_was_set_after_the_writes_has_the_last_word),
 		FSFIX_BOTH(a_flush_under_another_number_is_refused),
 		FSFIX_MEMORY(extents_that_make_no_sense_are_refused),
 		FSFIX_BOTH(each_end_lets_others_on),
