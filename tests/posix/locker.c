@@ -7,7 +7,8 @@
  *   oset ... | owait ...                              the same for the open file description (F_OFD_...)
  *   get S r|w START LEN                               "free", or "r|w START LEN PID"
  *   flock S sh|ex|un | tryflock S sh|ex|un
- *   write S OFFSET TEXT | read S OFFSET LEN | cut S SIZE
+ *   write S OFFSET TEXT | read S OFFSET LEN | cut S SIZE | sync S
+ *   mode S OCTAL | mtime S SECONDS | look S           fchmod(2), futimens(2); "SIZE MODE MTIME" of fstat(2)
  *   alarm MS                                          a signal then ends what is waiting
  *   fork S                                            a child sets and keeps nothing: "ok" when it has exited
  *   pid
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -111,6 +113,21 @@ static void read_back(int fd, long offset, long len)
 		printf("%s\n", text);
 }
 
+static void set_mtime(int fd, long seconds)
+{
+	answer(futimens(fd, (struct timespec[]){ { .tv_nsec = UTIME_OMIT }, { .tv_sec = seconds } }));
+}
+
+static void look(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		answer(-1);
+	else
+		printf("%lld %o %lld\n", (long long)st.st_size, st.st_mode & 07777, (long long)st.st_mtime);
+}
+
 /* A child's exit closes what it inherited, but the locks are its parent's. */
 static void fork_and_exit(void)
 {
@@ -150,6 +167,14 @@ static void run(char *line)
 		answer(flock(fds[slot], flock_of(text) | LOCK_NB));
 	} else if (strcmp(name, "cut") == 0) {
 		answer(ftruncate(fds[slot], atol(text)));
+	} else if (strcmp(name, "sync") == 0) {
+		answer(fsync(fds[slot]));
+	} else if (strcmp(name, "mode") == 0) {
+		answer(fchmod(fds[slot], (mode_t)strtol(text, NULL, 8)));
+	} else if (strcmp(name, "mtime") == 0) {
+		set_mtime(fds[slot], atol(text));
+	} else if (strcmp(name, "look") == 0) {
+		look(fds[slot]);
 	} else if (strcmp(name, "read") == 0) {
 		read_back(fds[slot], atol(text), a);
 	} else if (sscanf(line, "write %d %ld %4095s", &slot, &a, text) == 3) {
