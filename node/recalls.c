@@ -155,15 +155,22 @@ void recalls_message(struct replica *r, const struct fs_msg *m)
 
 /* ---- ends ------------------------------------------------------------------------------------------- */
 
+static bool has_unlocked(const struct job_apply *apply, uint64_t ino)
+{
+	for (size_t i = 0; i < apply->unlocked_count; i++)
+		if (apply->unlocked[i] == ino)
+			return true;
+	return false;
+}
+
 void recalls_applied(struct replica *r, const struct job_apply *apply)
 {
-	for (size_t i = 0; i < apply->unlocked_count && r->recall_count > 0; i++)
-		list_for_each_safe (it, &r->recalls) {
-			struct recall *rc = list_entry(it, struct recall, link);
+	list_for_each_safe (it, &r->recalls) {
+		struct recall *rc = list_entry(it, struct recall, link);
 
-			if (rc->ino == apply->unlocked[i])
-				drop(r, rc);
-		}
+		if (has_unlocked(apply, rc->ino))
+			drop(r, rc);
+	}
 }
 
 bool recalls_is_revoking(const struct replica *r, uint64_t session)

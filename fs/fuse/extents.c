@@ -39,7 +39,7 @@ static void insert(struct extents *x, size_t at, uint64_t offset, const void *da
 		x->v = mem_realloc(x->v, x->cap * sizeof(*x->v));
 	}
 	memmove(&x->v[at + 1], &x->v[at], (x->count - at) * sizeof(*x->v));
-	x->v[at] = (struct extent){ .offset = offset, .data = BUF_INIT };
+	x->v[at] = (struct extent){ .offset = offset };
 	buf_put(&x->v[at].data, data, len);
 	x->count++;
 	x->bytes += len;

@@ -142,14 +142,14 @@ static void feed_starved(struct gather *t, struct gather_todo *todo)
 
 /* ---- ends --------------------------------------------------------------------------------------------------- */
 
-static void batch_drop(struct gather *t, struct gathered *g, struct batch *b)
+static void batch_drop(struct gather *t, struct gathered *g, struct batch *b, struct gather_todo *todo)
 {
 	list_del(&b->node);
 	if (b->sent)
 		g->sent_count--;
 	g->bytes -= b->bytes;
 	t->bytes -= b->bytes;
-	batch_free(b);
+	list_add_tail(&todo->dropped, &b->node);
 	if (!gathered_is_busy(g)) {
 		g->size = 0;
 		g->uid = g->gid = 0;
@@ -179,7 +179,7 @@ void gathered_lose(struct gather *t, struct gathered *g, struct gather_todo *tod
 		struct batch *b = list_entry(it, struct batch, node);
 
 		if (!b->sent)
-			batch_drop(t, g, b);
+			batch_drop(t, g, b, todo);
 	}
 	gathered_wake(g, todo);
 }
@@ -250,7 +250,7 @@ static void answered(void *ctx, int status, const struct fs_reply *reply)
 			stored(g, b, reply);
 		else if (b->delegation == g->d.number)
 			gathered_lose(t, g, &todo); /* what it refuses, it refuses of all that follow */
-		batch_drop(t, g, b);
+		batch_drop(t, g, b, &todo);
 		batch_take_ready(g, &todo);
 		gathered_wake(g, &todo);
 		feed_starved(t, &todo);
@@ -289,6 +289,8 @@ static void send_batch(struct gather *t, struct batch *b, gather_submit_fn how)
 
 void todo_run(struct gather *t, struct gather_todo *todo, gather_submit_fn how)
 {
+	list_for_each_safe (it, &todo->dropped)
+		batch_free(list_entry(it, struct batch, node));
 	while (!list_empty(&todo->ready)) {
 		struct batch *b = list_first(&todo->ready, struct batch, ready);
 

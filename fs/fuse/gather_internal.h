@@ -75,13 +75,15 @@ struct gathered {
 
 /* What a call leaves to be done once the lock is let go. */
 struct gather_todo {
-	struct list ready; /* struct batch */
-	struct list done;  /* struct gather_wait, with their status */
+	struct list ready;   /* struct batch */
+	struct list dropped; /* struct batch, to be freed */
+	struct list done;    /* struct gather_wait, with their status */
 };
 
 static inline void todo_init(struct gather_todo *todo)
 {
 	list_init(&todo->ready);
+	list_init(&todo->dropped);
 	list_init(&todo->done);
 }
 

@@ -80,7 +80,7 @@ static void answered(void *ctx, int status, const struct fs_reply *reply)
 	if (reply)
 		lcache_learn(&op->fuse->known, &op->asked, status, reply);
 	asked(op, status == 0 ? reply : NULL);
-	if (status == 0 && op->asked.op == FS_LOOKUP && waits_to_show(op, reply))
+	if (status == 0 && reply && op->asked.op == FS_LOOKUP && waits_to_show(op, reply))
 		return;
 	op_done(op, status, reply);
 	op_unref(op);
