@@ -184,13 +184,14 @@ bool recalls_is_revoking(const struct replica *r, uint64_t session)
 	return false;
 }
 
-/* May nobody rely on it any more? What this leader does not know at all has ended, or is not listed yet. */
+/* May nobody rely on it any more? What this leader does not know at all has ended, or is not listed yet, or began with
+ * an entry that is not applied here yet. */
 static bool is_silent(const struct replica *r, uint64_t session)
 {
 	const struct session *s = sessions_by_id(r, session);
 
 	if (!s)
-		return r->sessions.complete;
+		return r->sessions.complete && session <= r->applied_index;
 	return s->bye || r->sessions.clock_ms - s->heard_ms > LEASE_LONG_MS;
 }
 

@@ -74,6 +74,10 @@ struct gather {
 
 void gather_init(struct gather *t, bool enabled);
 void gather_release(struct gather *t); /* not running */
+/* What gather_start() does without its thread: then somebody calls gather_tick() about ten times a second. */
+void gather_attach(struct gather *t, struct fs_session *session, bool (*is_open)(void *ctx, uint64_t ino), void *ctx);
+/* Sees to what is due. */
+void gather_tick(struct gather *t);
 /* 0 or a negative errno. Without delegations nothing starts. */
 int gather_start(struct gather *t, struct fs_session *session, bool (*is_open)(void *ctx, uint64_t ino), void *ctx);
 /* Sends everything, for ten seconds at most when nobody answers, and ends the thread. */

@@ -260,14 +260,22 @@ static bool look(struct gather *t, struct gathered *g, uint64_t now_ms, struct g
 	return false;
 }
 
-static void tick(struct gather *t, struct gather_todo *todo, struct parting **p)
+void gather_tick(struct gather *t)
 {
 	uint64_t now_ms = clock_boot_ms();
+	struct parting *p = NULL;
+	struct gather_todo todo;
 
-	end_killed(&t->starved, todo);
+	todo_init(&todo);
+	pthread_mutex_lock(&t->lock);
+	end_killed(&t->starved, &todo);
 	list_for_each_safe (it, &t->all)
-		look(t, list_entry(it, struct gathered, link), now_ms, todo, p);
+		look(t, list_entry(it, struct gathered, link), now_ms, &todo, &p);
 	tell_session(t);
+	pthread_mutex_unlock(&t->lock);
+	if (p)
+		parting_send(p);
+	todo_run(t, &todo, fs_session_submit_aside);
 }
 
 static void sleep_ms(struct gather *t, uint64_t ms)
@@ -317,19 +325,12 @@ static void *gather_main(void *arg)
 
 	pthread_mutex_lock(&t->lock);
 	while (!t->stopping) {
-		struct parting *p = NULL;
-		struct gather_todo todo;
-
 		if (atomic_load(&t->count) == 0) {
 			pthread_cond_wait(&t->changed, &t->lock);
 			continue;
 		}
-		todo_init(&todo);
-		tick(t, &todo, &p);
 		pthread_mutex_unlock(&t->lock);
-		if (p)
-			parting_send(p);
-		todo_run(t, &todo, fs_session_submit_aside);
+		gather_tick(t);
 		pthread_mutex_lock(&t->lock);
 		if (!t->stopping)
 			sleep_ms(t, TICK_MS);
@@ -339,16 +340,21 @@ static void *gather_main(void *arg)
 	return NULL;
 }
 
+void gather_attach(struct gather *t, struct fs_session *session, bool (*is_open)(void *ctx, uint64_t ino), void *ctx)
+{
+	t->session = session;
+	t->is_open = is_open;
+	t->ctx = ctx;
+	t->running = t->enabled;
+}
+
 int gather_start(struct gather *t, struct fs_session *session, bool (*is_open)(void *ctx, uint64_t ino), void *ctx)
 {
 	int ret;
 
-	t->session = session;
-	t->is_open = is_open;
-	t->ctx = ctx;
+	gather_attach(t, session, is_open, ctx); /* no request comes before */
 	if (!t->enabled)
 		return 0;
-	t->running = true; /* no request comes before */
 	ret = -pthread_create(&t->thread, NULL, gather_main, t);
 	t->running = ret == 0;
 	return ret;

@@ -51,6 +51,9 @@ enum hist_known {
 	HIST_ALL = 4095,
 };
 
+/* WRITE: rq.flags: it shares its entry, and the data version, with the one before it. */
+#define HIST_SAME_ENTRY 0x40000000u
+
 /* READDIR: rq.flags. */
 enum hist_listing {
 	HIST_LIST_PAGE =

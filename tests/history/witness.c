@@ -234,6 +234,8 @@ static void run_write(struct witness *w, const struct hist_op *op, struct known_
 	}
 	v->status =
 		model_write(&w->model, k->m, op->rq.offset, append, op->rq.data, op->rq.data_len);
+	if (v->status == 0 && (op->rq.flags & HIST_SAME_ENTRY))
+		k->m->attr.data_version--;
 	if (v->status == 0 && (op->known & HIST_COUNT) && op->reply.count != op->rq.data_len)
 		violated(w, op, "%llu of %zu bytes written", (unsigned long long)op->reply.count,
 			 op->rq.data_len);

@@ -523,11 +523,14 @@ static void note_executed(struct sim *s, const struct raft_entry *e)
 	struct kv_batch_head head;
 	struct kv_batch_iter it;
 	struct apply_answer a;
+	struct kv_mutation m;
 
 	if (e->type != RAFT_ENTRY_NORMAL || !e->data ||
 	    kv_batch_decode(&head, &it, e->data->data, e->data->len) < 0)
 		return;
 	s->has_root = true; /* the first batch of all */
+	while (kv_batch_next(&it, &m))
+		gathers_mutation(s, e->index, &m);
 	for (uint32_t i = 0; i < head.end_count; i++) {
 		struct kv_session_end end = kv_session_end_at(&head, i);
 

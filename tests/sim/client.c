@@ -8,6 +8,7 @@
 #include "tests/sim/sim.h"
 
 #define ALIVE_MS 1000u
+#define BRISK_MS 250u
 #define RATE_PERCENT 1u /* the cluster waits that much longer for clients, and they count on less */
 #define GIVE_UP_NS (8 * SIM_S) /* soft clients */
 
@@ -71,7 +72,7 @@ static void send_op(struct sim_client *c, struct sim_op *op)
 			    .body = op->body.data,
 			    .body_len = op->body.len };
 
-	if (!node_of(c) || (op->seq != 0 && c->session_id == 0 && c->stamp == 0))
+	if (op->held || !node_of(c) || (op->seq != 0 && c->session_id == 0 && c->stamp == 0))
 		return;
 	/* A read that is sent again is another one, so that it is known which view answered. */
 	if (op->sent && op->seq == 0) {
@@ -99,8 +100,14 @@ static void send_op(struct sim_client *c, struct sim_op *op)
 	send_msg(c, &m);
 }
 
-static void op_free(struct sim_client *c, struct sim_op *op)
+void client_submit(struct sim_client *c, struct sim_op *op)
 {
+	send_op(c, op);
+}
+
+void client_op_drop(struct sim_client *c, struct sim_op *op)
+{
+	gathers_dropped(c, op);
 	list_del(&op->link);
 	c->op_count--;
 	buf_release(&op->body);
@@ -217,6 +224,8 @@ static struct sim_client *client_born(struct sim *s)
 		c->uuid[i] = (uint8_t)prng_u64(&s->rnd[RND_LOAD]);
 	list_init(&c->ops);
 	lcache_init(&c->known, s->swarm.known_max, machine_ns);
+	if (sim_chance(s, RND_LOAD, s->swarm.gathers))
+		gathers_begin(c);
 	e = sim_at(s, s->now + sim_between(s, RND_LOAD, 0, SIM_S), SIM_EV_CLIENT, NULL);
 	e->a = c->number;
 	return c;
@@ -235,12 +244,13 @@ static void client_end(struct sim_client *c)
 {
 	disconnect(c);
 	c->alive = false;
+	gathers_end(c);
 	list_for_each_safe (it, &c->ops) {
 		struct sim_op *op = list_entry(it, struct sim_op, link);
 
 		op->given_up = true;
 		load_answered(c, op);
-		op_free(c, op);
+		client_op_drop(c, op);
 	}
 }
 
@@ -317,10 +327,11 @@ void clients_release(struct sim *s)
 {
 	for (size_t i = 0; i < s->client_count; i++) {
 		list_for_each_safe (it, &s->clients[i].ops)
-			op_free(&s->clients[i], list_entry(it, struct sim_op, link));
+			client_op_drop(&s->clients[i], list_entry(it, struct sim_op, link));
 		free(s->clients[i].records);
 		lcache_release(&s->clients[i].known);
 	}
+	gathers_release(s);
 	history_release(&s->history);
 }
 
@@ -354,7 +365,7 @@ static void note_begin(struct sim_client *c, struct sim_op *op, const struct fs_
 
 	if (rq->op == FS_READDIR)
 		said.flags = rq->offset == 0 && rq->size >= LIST_ROOM ? HIST_LIST_WHOLE : HIST_LIST_PAGE;
-	if (rq->op != FS_SESSION_BEGIN)
+	if (rq->op != FS_SESSION_BEGIN && !op->fn)
 		op->record = history_begin(&s->history, (uint32_t)c->number, s->now, &said);
 	if (op->seq == 0)
 		return;
@@ -371,6 +382,9 @@ static void note_end(struct sim_client *c, struct sim_op *op)
 	struct fs_reply reply;
 
 	if (op->record == NO_RECORD)
+		return;
+	/* The kernel looks again when it is told so of a file that its own mount may gather writes of: it stays open. */
+	if (c->gatherer && op->op == FS_CREATE && op->status == -ESTALE)
 		return;
 	if (op->status == 0)
 		SIM_CHECK(s, fs_reply_decode(&reply, op->reply.data, op->reply.len) == 0);
@@ -415,6 +429,7 @@ void client_executed(struct sim *s, const struct apply_answer *a)
 			 "%llu",
 			 (unsigned long long)a->seq, c->number, (unsigned long long)a->index,
 			 (unsigned long long)c->ended_index);
+	gathers_executed(c, a);
 	if (c->records[a->seq] == NO_RECORD)
 		return;
 	/* An error that is logged under a number makes sure that it has no effect. */
@@ -434,14 +449,25 @@ static void begin_request(struct sim_client *c, struct fs_request *rq, uint8_t *
 				   .data_len = FS_SESSION_NAME_SIZE };
 }
 
+static void tell_seen(struct sim_client *c, const struct sim_op *op)
+{
+	struct fs_reply reply;
+
+	SIM_CHECK(c->sim, fs_reply_decode(&reply, op->reply.data, op->reply.len) == 0);
+	if (reply.has_attr)
+		gathers_seen(c, op, reply.attr.ino);
+}
+
 static void op_ends(struct sim_client *c, struct sim_op *op)
 {
 	op->done = true;
 	op->returned_ns = c->sim->now;
 	check_reply(c, op);
 	note_end(c, op);
+	if (op->status == 0 && !op->fn)
+		tell_seen(c, op);
 	load_answered(c, op);
-	op_free(c, op);
+	client_op_drop(c, op);
 }
 
 /* At once, so it must show all that any node took for committed. */
@@ -461,6 +487,23 @@ static bool answered_here(struct sim_client *c, struct sim_op *op, const struct 
 	return true;
 }
 
+struct sim_op *client_op_new(struct sim_client *c, const struct fs_request *rq)
+{
+	struct sim_op *op = mem_calloc(1, sizeof(*op));
+
+	op->client = c;
+	op->op = rq->op;
+	op->tag = c->next_tag++;
+	op->seq = fs_op_is_read(rq->op) ? 0 : c->next_seq++;
+	op->record = NO_RECORD;
+	fs_request_encode(rq, &op->body);
+	op->called_ns = c->sim->now;
+	op->floor = c->sim->commit_last;
+	list_add_tail(&c->ops, &op->link);
+	c->op_count++;
+	return op;
+}
+
 static void issue(struct sim_client *c)
 {
 	struct sim *s = c->sim;
@@ -472,18 +515,10 @@ static void issue(struct sim_client *c)
 		begin_request(c, &rq, name);
 	else if (!s->has_root || c->op_count >= s->swarm.inflight_max || !load_next(c, &rq))
 		return;
-	op = mem_calloc(1, sizeof(*op));
-	op->op = rq.op;
-	op->tag = c->next_tag++;
-	op->seq = fs_op_is_read(rq.op) ? 0 : c->next_seq++;
-	fs_request_encode(&rq, &op->body);
-	op->called_ns = s->now;
-	op->floor = s->commit_last;
+	op = client_op_new(c, &rq);
 	note_begin(c, op, &rq);
-	list_add_tail(&c->ops, &op->link);
-	c->op_count++;
 	s->counts.ops++;
-	if (!answered_here(c, op, &rq))
+	if (gathers_start(c, op) && !answered_here(c, op, &rq))
 		send_op(c, op);
 }
 
@@ -517,12 +552,12 @@ static void give_up_old(struct sim_client *c)
 	list_for_each_safe (it, &c->ops) {
 		struct sim_op *op = list_entry(it, struct sim_op, link);
 
-		if (s->calm || s->now < op->called_ns + GIVE_UP_NS)
+		if (op->fn || op->held || s->calm || s->now < op->called_ns + GIVE_UP_NS)
 			continue;
 		s->counts.given_up++;
 		op->given_up = true;
 		load_answered(c, op);
-		op_free(c, op);
+		client_op_drop(c, op);
 	}
 }
 
@@ -549,6 +584,7 @@ static void on_timer(struct sim_client *c)
 		return;
 	if (c->node == 0 && s->now >= c->connect_ns)
 		connect_somewhere(c);
+	gathers_tick(c);
 	if (c->soft)
 		give_up_old(c);
 	if (c->resend_due && s->now >= c->resend_ns)
@@ -559,9 +595,10 @@ static void on_timer(struct sim_client *c)
 		c->issue_ns = s->now + sim_between(s, RND_LOAD, 0, s->swarm.think_ms * SIM_MS);
 	}
 	if ((c->holder || c->session_id != 0) && c->node != 0 && s->now >= c->alive_ns) {
-		struct fs_msg m = { .type = FS_MSG_ALIVE, .tag = s->now };
+		bool brisk = gathers_is_brisk(c);
+		struct fs_msg m = { .type = FS_MSG_ALIVE, .flags = brisk ? FS_MSG_BRISK : 0, .tag = s->now };
 
-		c->alive_ns = s->now + min_u64(ALIVE_MS, s->swarm.session_ttl_ms / 3) * SIM_MS;
+		c->alive_ns = s->now + min_u64(brisk ? BRISK_MS : ALIVE_MS, s->swarm.session_ttl_ms / 3) * SIM_MS;
 		send_msg(c, &m);
 	}
 	e = sim_at(s, s->now + sim_between(s, RND_LOAD, SIM_MS, 20 * SIM_MS), SIM_EV_CLIENT, NULL);
@@ -603,7 +640,8 @@ static void on_reply(struct sim_client *c, const struct fs_msg *m)
 		s->counts.acked += op->status == 0;
 		s->counts.errors += op->status != 0;
 		s->counts.reads += op->seq == 0;
-		op_ends(c, op);
+		if (!gathers_answered(c, op, m))
+			op_ends(c, op);
 		return;
 	}
 }
@@ -626,6 +664,7 @@ static void on_kept(struct sim_client *c, const struct fs_msg *m)
 		client_expired(c);
 	else
 		c->kept_ns = max_u64(c->kept_ns, m->tag + ttl_ms * SIM_MS);
+	gathers_kept(c, m->tag);
 }
 
 static void from_node(struct sim_client *c, const struct buf *payload)
@@ -648,6 +687,9 @@ static void from_node(struct sim_client *c, const struct buf *payload)
 		on_query(c, &m);
 		break;
 	case FS_MSG_STATE:
+		break;
+	case FS_MSG_RECALL:
+		gathers_recall(c, &m);
 		break;
 	case FS_MSG_KEPT:
 		on_kept(c, &m);

@@ -225,12 +225,24 @@ static void name_op(struct sim_client *c, struct fs_request *rq)
 	}
 }
 
+/* Who gathers has files that it writes more than others do. */
+static uint64_t own_ino(struct sim_client *c)
+{
+	const struct sim_load *l = c->sim->load;
+
+	for (size_t i = l->ino_count; i-- > 0;)
+		if (l->inos[i].type == S_IFREG && (l->inos[i].ino % 3 == c->number % 3 || i == 0))
+			return l->inos[i].ino;
+	return FS_ROOT_INO;
+}
+
 static void file_op(struct sim_client *c, struct fs_request *rq)
 {
 	struct sim *s = c->sim;
+	bool own = c->gatherer && below(s, 4);
 
-	rq->ino = any_ino(s, S_IFREG);
-	switch (below(s, 7)) {
+	rq->ino = own ? own_ino(c) : any_ino(s, S_IFREG);
+	switch (own && below(s, 4) ? 6 : below(s, 7)) {
 	case 0:
 		rq->op = FS_SETATTR;
 		rq->valid = FS_SET_SIZE;
@@ -274,7 +286,7 @@ bool load_next(struct sim_client *c, struct fs_request *rq)
 		read_op(c, rq, true);
 		return true;
 	}
-	switch (s->swarm.files ? below(s, 8) : 0) {
+	switch (c->gatherer && s->swarm.files && below(s, 2) ? 7 : s->swarm.files ? below(s, 8) : 0) {
 	case 0:
 	case 1:
 		kv_op(c, rq);

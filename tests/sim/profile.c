@@ -92,6 +92,8 @@ static void lean_on_laggards(struct sim *s, struct swarm *w)
 	w->segment_bytes = 16384;
 }
 
+#define GATHERED_BYTES_MAX (512u * 1024) /* one entry, of a second's writes */
+
 void profile_draw(struct sim *s)
 {
 	static const struct {
@@ -119,4 +121,9 @@ void profile_draw(struct sim *s)
 	}
 	w->known_max = draw(s, 1, 30);
 	w->looks = draw(s, 0, 2) ? 0 : (unsigned)draw(s, 200, 800);
+	w->gathers = draw(s, 0, 2) ? (unsigned)draw(s, 300, 1000) : 0;
+	if (w->gathers) {
+		w->segment_bytes = max_u64(w->segment_bytes, GATHERED_BYTES_MAX);
+		w->think_ms = draw(s, 0, 3) ? (unsigned)min_u64(w->think_ms, 60) : w->think_ms;
+	}
 }

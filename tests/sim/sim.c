@@ -161,6 +161,9 @@ static void print_counts(const struct sim_counts *c)
 	printf(", " N(given_up));
 	printf(", " N(reads));
 	printf(", " N(known));
+	printf(", " N(gathered));
+	printf(", " N(gather_syncs));
+	printf(", " N(gather_lost));
 	printf(", " N(resends));
 	printf(", " N(entries));
 	printf(", " N(judged));

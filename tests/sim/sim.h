@@ -10,6 +10,7 @@
  *   profile.c runs that lean on one kind of trouble
  *   node.c    a node's life and its workers         net.c     links between nodes
  *   client.c  sessions that ask, wait and resend    load.c    which operations they ask for
+ *   gathers.c clients that gather writes
  *   fault.c   when what breaks                      check.c, check_core.c  what must hold
  *
  * True time is in nanoseconds since the run began. A node sees only its own clock, of another rate.
@@ -23,6 +24,7 @@
 
 #include "base/list.h"
 #include "base/prng.h"
+#include "fs/fuse/gather.h"
 #include "fs/fuse/lcache.h"
 #include "net/net.h"
 #include "node/replica_internal.h"
@@ -62,6 +64,7 @@ struct swarm {
 	unsigned think_ms;     /* between two operations of a client, at most */
 	size_t known_max;      /* attributes, and names, that a client remembers */
 	unsigned looks;        /* operations that are LOOKUP or GETATTR in any case (per mille) */
+	unsigned gathers;      /* clients that gather writes (per mille) */
 	/* net */
 	uint64_t delay_min_ns, delay_max_ns;
 	unsigned loss, dup, reorder;
@@ -252,6 +255,13 @@ struct sim_op {
 	size_t record;   /* in the history */
 	int32_t status;
 	struct buf reply;
+	/* of clients that gather */
+	struct sim_client *client;
+	struct gather_wait wait;
+	bool held, has_waited; /* what was gathered is sent first */
+	bool asks;             /* ... for a delegation */
+	fs_reply_fn fn;        /* it is the gatherer's own */
+	void *fn_ctx;
 };
 
 struct sim_client {
@@ -282,6 +292,7 @@ struct sim_client {
 	size_t before;
 	struct sim_node *machine; /* whose board it sees; NULL: none's */
 	struct lcache known;
+	struct sim_gatherer *gatherer; /* NULL: it gathers nothing */
 };
 
 /* ---- the run --------------------------------------------------------------------------------------- */
@@ -296,7 +307,8 @@ struct sim_committed {
 struct sim_counts {
 	uint64_t steps, ops, acked, errors, given_up, resends, reads;
 	uint64_t elections, crashes, clean_stops, stopped, refused, cuts, pauses, stuck, moves,
-		transfers, deaths, expired, slept, replaced, changes_of_members, known;
+		transfers, deaths, expired, slept, replaced, changes_of_members, known, gathered,
+		gather_syncs, gather_lost;
 	uint64_t frames, lost, doubled, reordered, broken;
 	uint64_t snapshots, installs, bulk_calls, bulk_lost, bulk_damaged, power_losses,
 		disk_faults;
@@ -334,6 +346,7 @@ struct sim {
 	char reason[1200];
 	struct sim_load *load;
 	struct history history;
+	struct sim_gathers *gathers;
 };
 
 /* The run under way, and the node whose code runs; for the seams alone. */
@@ -413,6 +426,30 @@ void client_ended(struct sim *s, const struct kv_session_end *end, uint64_t inde
 /* ... is being written. Who sleeps may wake up now. */
 void client_ending(struct sim *s, const uint8_t uuid[KV_UUID_SIZE], uint64_t index);
 bool clients_idle(const struct sim *s);
+
+void client_submit(struct sim_client *c, struct sim_op *op); /* it was made, or may go on */
+struct sim_op *client_op_new(struct sim_client *c, const struct fs_request *rq);
+void client_op_drop(struct sim_client *c, struct sim_op *op);
+
+/* gathers.c */
+void gathers_begin(struct sim_client *c); /* it is one of those who gather */
+void gathers_end(struct sim_client *c);   /* nothing comes or goes any more */
+void gathers_release(struct sim *s);
+/* False: op waits, or was taken, and is not to be sent; it may be gone. */
+bool gathers_start(struct sim_client *c, struct sim_op *op);
+/* An answer. True: it was the gatherer's own, and op is gone. */
+bool gathers_answered(struct sim_client *c, struct sim_op *op, const struct fs_msg *m);
+void gathers_dropped(struct sim_client *c, struct sim_op *op); /* it ends without one */
+void gathers_recall(struct sim_client *c, const struct fs_msg *m);
+void gathers_kept(struct sim_client *c, uint64_t sent_ns);
+void gathers_tick(struct sim_client *c);
+bool gathers_is_brisk(const struct sim_client *c);
+/* An entry of a client is in the log, for good; what one does to a key. */
+void gathers_executed(struct sim_client *c, const struct apply_answer *a);
+void gathers_mutation(struct sim *s, uint64_t index, const struct kv_mutation *m);
+/* An operation of c ended, and told attributes of this inode. */
+void gathers_seen(struct sim_client *c, const struct sim_op *op, uint64_t ino);
+void gathers_check_end(struct sim *s);
 
 /* load.c */
 void load_start(struct sim *s);

@@ -296,6 +296,7 @@ static void run(struct sim *s)
 	run_until(s, s->swarm.chaos_ns);
 	run_calm(s);
 	check_end(s);
+	gathers_check_end(s);
 	load_check_end(s);
 }
 
