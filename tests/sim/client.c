@@ -563,9 +563,11 @@ static void give_up_old(struct sim_client *c)
 
 static void ask_again(struct sim_client *c)
 {
-	struct sim_op *oldest =
-		list_empty(&c->ops) ? NULL : list_first(&c->ops, struct sim_op, link);
+	struct sim_op *oldest = NULL;
 
+	list_for_each (it, &c->ops)
+		if (!oldest && !list_entry(it, struct sim_op, link)->held)
+			oldest = list_entry(it, struct sim_op, link);
 	if (!oldest || c->sim->now < max_u64(oldest->sent_ns, oldest->called_ns) +
 					     c->sim->swarm.ask_again_ms * SIM_MS)
 		return;

@@ -225,24 +225,13 @@ static void name_op(struct sim_client *c, struct fs_request *rq)
 	}
 }
 
-/* Who gathers has files that it writes more than others do. */
-static uint64_t own_ino(struct sim_client *c)
-{
-	const struct sim_load *l = c->sim->load;
-
-	for (size_t i = l->ino_count; i-- > 0;)
-		if (l->inos[i].type == S_IFREG && (l->inos[i].ino % 3 == c->number % 3 || i == 0))
-			return l->inos[i].ino;
-	return FS_ROOT_INO;
-}
-
 static void file_op(struct sim_client *c, struct fs_request *rq)
 {
 	struct sim *s = c->sim;
-	bool own = c->gatherer && below(s, 4);
+	bool own = c->own_ino != 0 && below(s, 12);
 
-	rq->ino = own ? own_ino(c) : any_ino(s, S_IFREG);
-	switch (own && below(s, 4) ? 6 : below(s, 7)) {
+	rq->ino = own ? c->own_ino : any_ino(s, S_IFREG);
+	switch (own && below(s, 8) ? 6 : below(s, 7)) {
 	case 0:
 		rq->op = FS_SETATTR;
 		rq->valid = FS_SET_SIZE;
@@ -286,7 +275,7 @@ bool load_next(struct sim_client *c, struct fs_request *rq)
 		read_op(c, rq, true);
 		return true;
 	}
-	switch (c->gatherer && s->swarm.files && below(s, 2) ? 7 : s->swarm.files ? below(s, 8) : 0) {
+	switch (c->gatherer && s->swarm.files && below(s, 5) ? 7 : s->swarm.files ? below(s, 8) : 0) {
 	case 0:
 	case 1:
 		kv_op(c, rq);
@@ -366,10 +355,17 @@ void load_executed(struct sim *s, const struct apply_answer *a)
 			l->records[i].index = a->index;
 }
 
+/* Who gathers has one file that it writes more than others do. */
+static void choose_own(struct sim_client *c, const struct sim_op *op, const struct fs_reply *reply)
+{
+	if (c->gatherer && (op->op == FS_CREATE || op->op == FS_WRITE))
+		c->own_ino = op->status == 0 && reply->has_attr ? reply->attr.ino : 0;
+}
+
 void load_answered(struct sim_client *c, struct sim_op *op)
 {
 	struct sim *s = c->sim;
-	struct fs_reply reply;
+	struct fs_reply reply = { .has_attr = false };
 
 	if (op->given_up)
 		return;
@@ -382,6 +378,7 @@ void load_answered(struct sim_client *c, struct sim_op *op)
 	} else if (is_log_read(op)) {
 		check_records(s, "a read", NULL, 0, op->floor);
 	}
+	choose_own(c, op, &reply);
 }
 
 void load_start(struct sim *s)

@@ -293,6 +293,7 @@ struct sim_client {
 	struct sim_node *machine; /* whose board it sees; NULL: none's */
 	struct lcache known;
 	struct sim_gatherer *gatherer; /* NULL: it gathers nothing */
+	uint64_t own_ino;              /* 0: none */
 };
 
 /* ---- the run --------------------------------------------------------------------------------------- */
