@@ -531,6 +531,7 @@ static void note_executed(struct sim *s, const struct raft_entry *e)
 	s->has_root = true; /* the first batch of all */
 	while (kv_batch_next(&it, &m))
 		gathers_mutation(s, e->index, &m);
+	gathers_entry(s, e->index);
 	for (uint32_t i = 0; i < head.end_count; i++) {
 		struct kv_session_end end = kv_session_end_at(&head, i);
 

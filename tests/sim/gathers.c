@@ -5,7 +5,8 @@
  * A write that was taken stands in the history from when it was asked until its batch is answered, at the batch's
  * index. Checked beside that:
  *  - who syncs without an error has all that was taken before in the log;
- *  - nobody who asks after a write was taken is told of the inode as it was before, unless its holder is silent;
+ *  - nobody who asks after a write was taken is told of the inode as it was before, while the delegation lasts;
+ *  - no delegation ends while its holder may use it, but by himself;
  *  - nothing is taken, and nothing is read, under a delegation whose end is committed.
  */
 #include <fcntl.h>
@@ -224,16 +225,25 @@ void gathers_release(struct sim *s)
 
 /* ---- operations --------------------------------------------------------------------------------------------- */
 
+/* Entry with which the last delegation of it ended; 0: none. */
+static uint64_t ended_at(struct sim *s, uint64_t ino)
+{
+	const struct sim_gathers *all = gathers_of(s);
+
+	for (size_t i = 0; i < all->ended_count; i++)
+		if (all->ended[i].ino == ino)
+			return all->ended[i].index;
+	return 0;
+}
+
 static void check_usable(struct sim_gatherer *g, uint64_t ino, const char *what)
 {
-	const struct sim_gathers *all = gathers_of(g->c->sim);
 	const struct gathered *of = gathered_find(&g->table, ino);
+	uint64_t index = ended_at(g->c->sim, ino);
 
-	for (size_t i = 0; of && i < all->ended_count; i++)
-		if (all->ended[i].ino == ino && of->d.number != 0 && all->ended[i].index > of->d.number)
-			sim_fail(g->c->sim, "client %zu %s inode %llu under delegation %llu, which ended at %llu",
-				 g->c->number, what, (unsigned long long)ino, (unsigned long long)of->d.number,
-				 (unsigned long long)all->ended[i].index);
+	if (of && of->d.number != 0 && index > of->d.number)
+		sim_fail(g->c->sim, "client %zu %s inode %llu under delegation %llu, which ended at %llu", g->c->number,
+			 what, (unsigned long long)ino, (unsigned long long)of->d.number, (unsigned long long)index);
 }
 
 static void take(struct sim_gatherer *g, struct sim_op *op, uint64_t ino)
@@ -456,7 +466,8 @@ static void synced(struct sim_gatherer *g, uint64_t ino, size_t count, int statu
 
 	s->counts.gather_syncs++;
 	s->counts.gather_lost += status == -EIO;
-	for (size_t i = 0; i < count; i++) {
+	/* A loss is told once: of all that there was. */
+	for (size_t i = 0; i < (status == -EIO ? g->count : count); i++) {
 		struct taken *t = &g->taken[i];
 
 		if (t->ino != ino || t->answered || t->told_lost)
@@ -520,10 +531,10 @@ void gathers_mutation(struct sim *s, uint64_t index, const struct kv_mutation *m
 	if (m->type != KV_DELETE || m->key_len != KEY_CLASS_SIZE + 8 ||
 	    (m->key[0] != KEY_DELEGATION && m->key[0] != KEY_INODE))
 		return;
+	ino = load_be64(m->key + KEY_CLASS_SIZE);
 	/* Clients here hold nothing open: what has no name goes, with its delegation, and that harms nobody. */
 	if (m->key[0] == KEY_INODE)
 		index = 0;
-	ino = load_be64(m->key + KEY_CLASS_SIZE);
 	for (size_t i = 0; i < all->ended_count; i++)
 		if (all->ended[i].ino == ino) {
 			all->ended[i].index = index;
@@ -533,14 +544,35 @@ void gathers_mutation(struct sim *s, uint64_t index, const struct kv_mutation *m
 	all->ended[all->ended_count++] = (struct ended){ ino, index };
 }
 
+static void check_not_used(struct sim_client *c, uint64_t ino, uint64_t index)
+{
+	struct sim_gatherer *g = c->gatherer;
+	const struct gathered *of = g && !g->ended ? gathered_find(&g->table, ino) : NULL;
+
+	if (of && of->d.number < index && gathered_is_usable(&g->table, of) && c->ended_index == 0 && !c->ghost)
+		sim_fail(c->sim, "delegation %llu of inode %llu ends with entry %llu, and client %zu may still use it",
+			 (unsigned long long)of->d.number, (unsigned long long)ino, (unsigned long long)index, c->number);
+}
+
+void gathers_entry(struct sim *s, uint64_t index)
+{
+	const struct sim_gathers *all = gathers_of(s);
+
+	for (size_t i = 0; i < all->ended_count; i++)
+		for (size_t k = 0; k < s->client_count && all->ended[i].index == index; k++)
+			check_not_used(&s->clients[k], all->ended[i].ino, index);
+}
+
 static void note_seen(struct sim_gatherer *holder, const struct sim_op *op, uint64_t ino, size_t by)
 {
 	struct sim_gathers *all = gathers_of(holder->c->sim);
+	uint64_t ended = ended_at(holder->c->sim, ino);
 
 	for (size_t i = 0; i < holder->count; i++) {
 		const struct taken *t = &holder->taken[i];
 
-		if (t->ino != ino || t->index != 0 || t->told_lost || t->taken_ns >= op->called_ns)
+		if (t->ino != ino || t->index != 0 || t->told_lost || t->taken_ns >= op->called_ns ||
+		    t->delegation < ended)
 			continue;
 		all->seen = grown(all->seen, all->seen_count, &all->seen_cap, sizeof(*all->seen));
 		all->seen[all->seen_count++] =

@@ -448,6 +448,7 @@ bool gathers_is_brisk(const struct sim_client *c);
 /* An entry of a client is in the log, for good; what one does to a key. */
 void gathers_executed(struct sim_client *c, const struct apply_answer *a);
 void gathers_mutation(struct sim *s, uint64_t index, const struct kv_mutation *m);
+void gathers_entry(struct sim *s, uint64_t index); /* all its mutations were told */
 /* An operation of c ended, and told attributes of this inode. */
 void gathers_seen(struct sim_client *c, const struct sim_op *op, uint64_t ino);
 void gathers_check_end(struct sim *s);
