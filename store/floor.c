@@ -140,6 +140,16 @@ static int write_index(struct floor *f, uint64_t index)
 	return ret;
 }
 
+/* What a failed sync left behind looks clean and is on no disk: the next one would succeed without it. */
+static int sync_wal(struct floor *f)
+{
+	if (!f->wal_failed && fdatasync(f->wal_fd) == 0)
+		return 0;
+	MARK_IF(f->wal_failed, "store.floor.wal-failed-before");
+	f->wal_failed = true;
+	return -EIO;
+}
+
 int floor_raise(struct floor *f, uint64_t index)
 {
 	int ret;
@@ -149,8 +159,8 @@ int floor_raise(struct floor *f, uint64_t index)
 	ret = open_wal(f);
 	if (ret == -ENOENT) /* nothing was committed since the file was made */
 		return 0;
-	if (ret == 0 && fdatasync(f->wal_fd) < 0)
-		ret = -errno;
+	if (ret == 0)
+		ret = sync_wal(f);
 	if (ret == 0) /* its name, too */
 		ret = io_fsync_dir(f->dir_fd);
 	if (ret == 0)

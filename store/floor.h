@@ -19,6 +19,7 @@
 struct floor {
 	int wal_fd, dir_fd, fd; /* -1: not there, or not yet */
 	uint64_t index;         /* as written last */
+	bool wal_failed;        /* to be synced: nothing of it counts any more */
 };
 
 /* One copy. Layout in floor.c. */
@@ -32,7 +33,10 @@ int floor_decode(const uint8_t in[FLOOR_COPY_SIZE], uint64_t *index);
  * damaged, both copies.
  */
 int floor_open(struct floor *f, const char *dir);
-/* The WAL, whose last commit is entry index, and then the floor become durable. Nothing when it is that already. */
+/*
+ * The WAL, whose last commit is entry index, and then the floor become durable. Nothing when it is that already.
+ * -EIO when the WAL cannot be synced, and ever after: the state is to be opened again.
+ */
 int floor_raise(struct floor *f, uint64_t index);
 void floor_close(struct floor *f);
 

@@ -89,6 +89,33 @@ static void it_rises_and_is_there_at_the_next_start(void **state)
 	assert_int_equal(floor_open(&floor, "/tmp/there/is/none"), -ENOENT);
 }
 
+/* The second sync of the same file would succeed: what the first one failed to write counts as clean. */
+static void a_wal_that_could_not_be_synced_is_not_trusted_again(void **state)
+{
+	struct fixture *f = *state;
+	struct floor floor;
+	int pipes[2], good;
+
+	put_file(f, "state.db-wal", "frames", 6);
+	assert_int_equal(floor_open(&floor, f->dir), 0);
+	assert_int_equal(floor_raise(&floor, 5), 0);
+	assert_int_equal(pipe(pipes), 0);
+	good = dup(floor.wal_fd);
+	assert_true(good >= 0 && dup2(pipes[1], floor.wal_fd) >= 0); /* fdatasync(2) of it fails */
+	assert_int_equal(floor_raise(&floor, 8), -EIO);
+	assert_true(dup2(good, floor.wal_fd) >= 0);
+	assert_int_equal(floor_raise(&floor, 11), -EIO);
+	assert_int_equal(floor.index, 5);
+	for (size_t i = 0; i < 2; i++)
+		close(pipes[i]);
+	close(good);
+	floor_close(&floor);
+	assert_int_equal(floor_open(&floor, f->dir), 0);
+	assert_int_equal(floor.index, 5);
+	assert_int_equal(floor_raise(&floor, 11), 0);
+	floor_close(&floor);
+}
+
 static void of_two_copies_the_higher_counts(void **state)
 {
 	struct fixture *f = *state;
@@ -143,6 +170,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_changed_bit_is_told),
 		cmocka_unit_test_setup_teardown(it_rises_and_is_there_at_the_next_start, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_wal_that_could_not_be_synced_is_not_trusted_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(of_two_copies_the_higher_counts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_wal_stays_as_it_is, set_up, tear_down),
 	};
