@@ -7,7 +7,7 @@
  *  - who syncs without an error has all that was taken before in the log;
  *  - nobody who asks after a write was taken is told of the inode as it was before, while the delegation lasts;
  *  - no delegation ends while its holder may use it, but by himself;
- *  - nothing is taken, and nothing is read, under a delegation whose end is committed.
+ *  - nothing is taken, read or stored under a delegation whose end is committed.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -439,6 +439,7 @@ void gathers_recall(struct sim_client *c, const struct fs_msg *m)
 void gathers_executed(struct sim_client *c, const struct apply_answer *a)
 {
 	struct sim_gatherer *g = c->gatherer;
+	uint64_t ended;
 
 	for (size_t i = 0; g && a->status == 0 && i < g->count; i++) {
 		struct taken *t = &g->taken[i];
@@ -446,6 +447,11 @@ void gathers_executed(struct sim_client *c, const struct apply_answer *a)
 		if (t->seq != a->seq || t->seq == 0)
 			continue;
 		t->index = a->index;
+		ended = ended_at(c->sim, t->ino);
+		if (ended > t->delegation && ended < a->index)
+			sim_fail(c->sim, "entry %llu writes under delegation %llu, which ended at %llu",
+				 (unsigned long long)a->index, (unsigned long long)t->delegation,
+				 (unsigned long long)ended);
 		if (!t->answered)
 			history_set_index(&c->sim->history, t->record, a->index);
 	}
